@@ -1,0 +1,133 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package fault is what can go wrong between a Vault request and Amazon, as
+// errors that carry a kind. Callers decide by kind, never by text.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Kind classifies an Error. The zero Kind is Internal, so that a forgotten
+// kind is a failure of ours and never blames the caller or Amazon.
+type Kind int
+
+// The kinds, each with the side that has to act.
+const (
+	Internal           Kind = iota // a defect of the plugin
+	Storage                        // Vault's storage failed
+	InvalidInput                   // the request: a field has a bad value
+	Conflict                       // the request: another one changed the same thing meanwhile
+	NotFound                       // the request: what is to be read or patched does not exist
+	UnknownAccount                 // the request: a token was asked of an account that does not exist
+	NotConfigured                  // the operator: no config was written yet
+	Disabled                       // the operator: the account was switched off
+	EndpointForbidden              // the operator: the stored endpoint is not allowed by the registration
+	InvalidGrant                   // the seller: the refresh token was revoked, lapsed or never valid
+	UnauthorizedClient             // the operator: the refresh token belongs to another application
+	InvalidScope                   // the operator: the application lacks the role for a scope
+	InvalidClient                  // the operator: Amazon refuses the application's client id or secret
+	RateLimited                    // Amazon asks to slow down
+	Unavailable                    // Amazon could not be reached or failed
+	BadAnswer                      // Amazon answered what makes no sense
+	Canceled                       // the reader gave up
+)
+
+// Error is a failure with its kind. Its text never holds a credential.
+type Error struct {
+	Kind    Kind
+	Account string // the account concerned, if any
+	Field   string // the request field concerned, if any
+	Message string // what happened, for the reader
+
+	// What Amazon answered, where it did.
+	Status      int    // HTTP status
+	Code        string // OAuth error code
+	Description string // Amazon's own text, bounded and scrubbed
+	RequestID   string // Amazon's request id, which its support asks for
+
+	RetryAfter time.Duration // how long Amazon asked to wait; 0 if it did not
+	Cause      error         // for the log only; never part of the text
+}
+
+// New returns an Error of kind with a formatted message.
+func New(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}
+
+// BadField returns the InvalidInput error of one request field.
+func BadField(field, format string, args ...any) *Error {
+	return &Error{Kind: InvalidInput, Field: field, Message: fmt.Sprintf(format, args...)}
+}
+
+// FromStorage wraps a failure of Vault's storage; doing says what was tried.
+func FromStorage(doing string, cause error) *Error {
+	return &Error{Kind: Storage, Message: "storage failed to " + doing, Cause: cause}
+}
+
+// Error gives the message and, where Amazon answered, its own words.
+func (e *Error) Error() string {
+	var text strings.Builder
+	if e.Field != "" {
+		fmt.Fprintf(&text, "field %q: ", e.Field)
+	}
+	text.WriteString(e.Message)
+	if upstream := e.upstream(); upstream != "" {
+		fmt.Fprintf(&text, ": %s", upstream)
+	}
+	return text.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+func (e *Error) upstream() string {
+	var parts []string
+	for _, part := range []string{e.Code, e.Description} {
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	text := strings.Join(parts, ": ")
+	var tags []string
+	if e.Status != 0 {
+		tags = append(tags, fmt.Sprintf("HTTP %d", e.Status))
+	}
+	if e.RequestID != "" {
+		tags = append(tags, "request id "+e.RequestID)
+	}
+	if len(tags) > 0 {
+		text = strings.TrimSpace(text + " (" + strings.Join(tags, ", ") + ")")
+	}
+	return text
+}
+
+// OfAccount returns a copy of the error that names account.
+func (e *Error) OfAccount(account string) *Error {
+	named := *e
+	named.Account = account
+	return &named
+}
+
+// Of returns err as an *Error. An error without a kind becomes Internal, with
+// its text kept as cause only.
+func Of(err error) *Error {
+	var known *Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return &Error{Kind: Internal, Message: "internal error", Cause: err}
+}
+
+// KindOf returns the kind of err, which must not be nil.
+func KindOf(err error) Kind { return Of(err).Kind }
+
+// Transient reports whether the kind says that Amazon cannot be asked just
+// now, so that a token which is still valid may be served in the meantime.
+func (k Kind) Transient() bool {
+	return k == RateLimited || k == Unavailable || k == BadAnswer
+}

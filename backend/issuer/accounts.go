@@ -1,0 +1,242 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package issuer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/store"
+)
+
+// AccountChange is a write of an account.
+type AccountChange struct {
+	Name         string
+	MustExist    bool              // refuse to create one
+	RefreshToken credential.Secret // zero: keep the stored one
+	Verify       bool              // prove RefreshToken before it is stored
+	// Apply sets the other fields that the write names. It runs on the stored
+	// account, or on the defaults, and may run more than once.
+	Apply func(*store.Account) error
+}
+
+// WriteAccount stores a change of an account. unproven is why its new refresh
+// token could not be proven and was stored all the same, if so. A refresh token
+// that Amazon refuses is not stored.
+func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (written *store.Account, unproven *fault.Error, err error) {
+	stored, err := i.store.Account(ctx, change.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	// What can be refused without Amazon is refused before Amazon is asked.
+	merged, err := i.mergeAccount(stored, change)
+	if err != nil {
+		return nil, nil, err
+	}
+	var proof *token
+	if change.Verify && !change.RefreshToken.IsZero() {
+		if proof, unproven, err = i.proveAccount(ctx, merged); err != nil {
+			return nil, nil, err
+		}
+	}
+	err = i.store.UpdateAccount(ctx, change.Name, func(stored *store.Account) (*store.Account, error) {
+		account, err := i.mergeAccount(stored, change)
+		if err != nil {
+			return nil, err
+		}
+		if proof != nil {
+			account.RefreshToken, account.VerifiedAt = merged.RefreshToken, proof.IssuedAt.UTC()
+			proof.accountGeneration = account.Generation
+		}
+		return account, nil
+	}, func(account *store.Account) {
+		written = account
+		i.accountChanged(withoutCredential(account), proof)
+	})
+	return written, unproven, err
+}
+
+// DeleteAccount removes an account and its cached token. Amazon cannot be told.
+func (i *Issuer) DeleteAccount(ctx context.Context, account string) error {
+	return i.store.DeleteAccount(ctx, account, func() {
+		rec := i.lockRecord(account)
+		defer rec.mu.Unlock()
+		rec.supersede()
+		i.sweep(rec)
+	})
+}
+
+func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*store.Account, error) {
+	now := i.now().UTC()
+	account := &store.Account{Name: change.Name, Enabled: true, AuthorizedAt: now, CreatedAt: now}
+	if stored != nil {
+		copied := *stored
+		account = &copied
+	} else if change.MustExist {
+		return nil, &fault.Error{Kind: fault.NotFound, Account: change.Name, Message: fmt.Sprintf("account %q does not exist", change.Name)}
+	}
+	if !change.RefreshToken.IsZero() {
+		account.RefreshToken, account.Fingerprint = change.RefreshToken, ""
+		account.CredentialID, account.VerifiedAt = store.NewID(), time.Time{}
+	}
+	if err := change.Apply(account); err != nil {
+		return nil, err
+	}
+	if account.RefreshToken.IsZero() {
+		return nil, fault.BadField("refresh_token", "is required to create an account")
+	}
+	account.UpdatedAt = now
+	if stored == nil || account.CredentialID != stored.CredentialID || account.Region != stored.Region || account.Enabled != stored.Enabled {
+		account.Generation = store.NewID()
+	}
+	return account, nil
+}
+
+// proveAccount exchanges a new refresh token before it is stored. Only Amazon's
+// refusal of that refresh token is an error.
+func (i *Issuer) proveAccount(ctx context.Context, account *store.Account) (proof *token, unproven *fault.Error, err error) {
+	proof, changed, err := i.exchangeOnce(ctx, account)
+	switch {
+	case err == nil:
+		if !changed.IsZero() {
+			account.RefreshToken = changed
+		}
+		return proof, nil, nil
+	case isKind(err, fault.InvalidGrant), isKind(err, fault.UnauthorizedClient):
+		return nil, nil, err
+	default:
+		return nil, fault.Of(err), nil
+	}
+}
+
+func (i *Issuer) exchangeOnce(ctx context.Context, account *store.Account) (*token, credential.Secret, error) {
+	config, settings, err := i.readConfig(ctx)
+	if err != nil {
+		return nil, credential.Secret{}, err
+	}
+	exchange, done, err := i.admit(ctx, settings)
+	if err != nil {
+		return nil, credential.Secret{}, err
+	}
+	defer done()
+	return i.refresh(exchange, config, settings, account)
+}
+
+// accountChanged brings memory up to date with a written account. proof is the
+// access token that the new refresh token yielded, if it was proven.
+func (i *Issuer) accountChanged(account *store.Account, proof *token) {
+	if _, known := i.records.Load(account.Name); !known && proof == nil {
+		return // the first reader reads it from storage
+	}
+	rec := i.lockRecord(account.Name)
+	defer rec.mu.Unlock()
+	next := state{account: account, token: proof}
+	if before := rec.state(); proof == nil && before.account != nil && before.account.Generation == account.Generation {
+		rec.epoch++ // an exchange under way is still this account's
+		next.token, next.failure = before.token, before.failure
+	} else {
+		rec.supersede()
+		rec.unsaved = nil
+	}
+	rec.current.Store(&next)
+}
+
+// AccountInfo is an account with the settings in force and what exchanges found
+// out about it.
+type AccountInfo struct {
+	*store.Account // without refresh token
+	Region         string
+	GenerateLease  bool
+	TokenMinTTL    time.Duration
+	State          store.State
+	LastExchangeAt time.Time // zero if there was none
+	LastError      string
+}
+
+// Account returns an account; nil if there is none.
+func (i *Issuer) Account(ctx context.Context, name string) (*AccountInfo, error) {
+	account, err := i.store.Account(ctx, name)
+	if err != nil || account == nil {
+		return nil, err
+	}
+	status, err := i.store.Status(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	inForce, err := i.settingsInForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info := &AccountInfo{
+		Account: withoutCredential(account), State: status.State, LastExchangeAt: status.LastExchangeAt, LastError: status.LastError,
+		Region:        string(inForce.regionOf(account)),
+		GenerateLease: inForce.leaseOf(account),
+		TokenMinTTL:   firstPositive(account.TokenMinTTL, inForce.minTTL),
+	}
+	if known, ok := i.records.Load(name); ok {
+		info.addLive(known.(*record).state())
+	}
+	if !account.Enabled {
+		info.State = store.Disabled
+	}
+	return info, nil
+}
+
+// addLive adds what memory knows beyond storage: exchanges that did not change
+// the state.
+func (a *AccountInfo) addLive(live state) {
+	if t := live.token; t != nil && t.accountGeneration == a.Generation && t.IssuedAt.After(a.LastExchangeAt) {
+		a.LastExchangeAt = t.IssuedAt
+	}
+	if f := live.failure; f != nil && f.accountGeneration == a.Generation {
+		a.LastError = f.err.Error()
+	}
+}
+
+// AccountSummary is an account in a list.
+type AccountSummary struct {
+	Region, SellingPartnerID string
+	State                    store.State
+	AuthorizationExpiresAt   time.Time
+}
+
+// Summaries reads accounts for a list. One that was deleted meanwhile is left
+// out.
+func (i *Issuer) Summaries(ctx context.Context, names []string) (map[string]AccountSummary, error) {
+	withStatus, err := i.store.StatusNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inForce, err := i.settingsInForce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	summaries := make(map[string]AccountSummary, len(names))
+	for _, name := range names {
+		account, err := i.store.Account(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if account == nil {
+			continue
+		}
+		status := store.InitialStatus(account)
+		if withStatus[name] {
+			if status, err = i.store.Status(ctx, account); err != nil {
+				return nil, err
+			}
+		}
+		if !account.Enabled {
+			status.State = store.Disabled
+		}
+		summaries[name] = AccountSummary{
+			Region: string(inForce.regionOf(account)), SellingPartnerID: account.SellingPartnerID,
+			State: status.State, AuthorizationExpiresAt: account.AuthorizationExpiresAt,
+		}
+	}
+	return summaries, nil
+}

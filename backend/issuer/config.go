@@ -1,0 +1,160 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package issuer
+
+import (
+	"context"
+	"time"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/endpoint"
+	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/store"
+)
+
+const (
+	// SecretLifetime is how long a client secret lives, and secretOverlap how
+	// long the one before it goes on working after a rotation.
+	// Source: SP-API documentation, "Rotate your app's LWA credentials".
+	SecretLifetime = 180 * 24 * time.Hour
+	secretOverlap  = 7 * 24 * time.Hour
+	// writeAttempts bounds how often a write is prepared anew because another
+	// one came between.
+	writeAttempts = 3
+)
+
+// ConfigChange is a write of the config.
+type ConfigChange struct {
+	MustExist    bool              // refuse to create one
+	ClientSecret credential.Secret // zero: keep the stored one
+	Verify       bool              // prove ClientSecret before it is stored
+	Force        bool              // change the client id although accounts exist
+	// Apply sets the other fields that the write names. It runs on the stored
+	// config, or on the defaults, and may run more than once.
+	Apply func(*store.Config) error
+}
+
+func defaultConfig() *store.Config {
+	return &store.Config{
+		Region: store.DefaultRegion, TokenMinTTL: store.DefaultTokenMinTTL, GenerateLease: store.DefaultGenerateLease,
+		RequestTimeout: store.DefaultRequestTimeout, MaxConcurrentExchanges: store.DefaultMaxConcurrentExchanges,
+		LWAEndpoint: endpoint.LWA,
+	}
+}
+
+// WriteConfig stores a change of the config. unproven is why the new client
+// secret could not be proven and was stored all the same, if so. A secret that
+// Amazon refuses is not stored.
+func (i *Issuer) WriteConfig(ctx context.Context, change ConfigChange) (written *store.Config, unproven *fault.Error, err error) {
+	for range writeAttempts {
+		stored, err := i.store.Config(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		config, err := i.mergeConfig(ctx, stored, change)
+		if err != nil {
+			return nil, nil, err
+		}
+		if change.Verify && !change.ClientSecret.IsZero() {
+			if unproven, err = i.proveConfig(ctx, config); err != nil {
+				return nil, nil, err
+			}
+		}
+		err = i.store.UpdateConfig(ctx, func(now *store.Config) (*store.Config, error) {
+			if (now == nil) != (stored == nil) || (now != nil && now.Revision != stored.Revision) {
+				return nil, &fault.Error{Kind: fault.Conflict, Message: "the config was changed by another request at the same time; nothing was stored, write again"}
+			}
+			return config, nil
+		}, func(config *store.Config) { i.configChanged(i.newSettings(config)) })
+		if !isKind(err, fault.Conflict) {
+			return config, unproven, err
+		}
+	}
+	return nil, nil, fault.New(fault.Conflict, "the config is being changed by other requests; nothing was stored, write again")
+}
+
+// DeleteConfig removes the config and all cached tokens. Accounts stay.
+func (i *Issuer) DeleteConfig(ctx context.Context) error {
+	return i.store.DeleteConfig(ctx, func() { i.configChanged(nil) })
+}
+
+func (i *Issuer) mergeConfig(ctx context.Context, stored *store.Config, change ConfigChange) (*store.Config, error) {
+	config := defaultConfig()
+	if stored != nil {
+		copied := *stored
+		config = &copied
+	} else if change.MustExist {
+		return nil, fault.New(fault.NotFound, "the mount has no config yet")
+	}
+	if !change.ClientSecret.IsZero() {
+		i.replaceSecret(config, change.ClientSecret)
+	}
+	if err := change.Apply(config); err != nil {
+		return nil, err
+	}
+	switch {
+	case config.ClientID == "":
+		return nil, fault.BadField("client_id", "is required")
+	case config.ClientSecret.IsZero():
+		return nil, fault.BadField("client_secret", "is required to create the config")
+	}
+	if stored == nil || config.ClientID != stored.ClientID || config.LWAEndpoint != stored.LWAEndpoint || config.Region != stored.Region {
+		config.Generation = store.NewID()
+	}
+	if stored != nil && config.ClientID != stored.ClientID {
+		if config.PreviousClientSecret = (credential.Secret{}); !change.Force {
+			return config, i.refuseWithAccounts(ctx)
+		}
+	}
+	return config, nil
+}
+
+// refuseWithAccounts fails if there are accounts: their refresh tokens belong
+// to the client id for which they were issued.
+func (i *Issuer) refuseWithAccounts(ctx context.Context) error {
+	names, err := i.store.AccountNames(ctx)
+	if err == nil && len(names) > 0 {
+		return fault.BadField("client_id", "cannot change while the mount has accounts (%d): a refresh token belongs to the client id it was issued for, and Amazon will refuse all of them; mount a second engine for another application, or write force=true if you mean it", len(names))
+	}
+	return err
+}
+
+// replaceSecret makes secret the current one and keeps the one before it for as
+// long as Amazon does. The same secret again changes nothing, so that its age
+// is not forgotten.
+func (i *Issuer) replaceSecret(config *store.Config, secret credential.Secret) {
+	now := i.now().UTC()
+	switch {
+	case secret.Equal(config.ClientSecret):
+		return
+	case secret.Equal(config.PreviousClientSecret): // back to the one before
+		config.ClientSecret, config.PreviousClientSecret = config.PreviousClientSecret, config.ClientSecret
+		config.ClientSecretSetAt = now
+		config.ClientSecretExpiresAt, config.PreviousSecretExpires = config.PreviousSecretExpires, config.ClientSecretExpiresAt
+		return
+	}
+	if !config.ClientSecret.IsZero() {
+		config.PreviousClientSecret, config.PreviousSecretExpires = config.ClientSecret, now.Add(secretOverlap)
+	}
+	config.ClientSecret, config.ClientSecretSetAt, config.ClientSecretExpiresAt = secret, now, now.Add(SecretLifetime)
+}
+
+// proveConfig asks Amazon for a grantless token with the new client secret
+// alone. Only Amazon's refusal of the client is an error.
+func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unproven *fault.Error, err error) {
+	exchange, done, err := i.admit(ctx, i.newSettings(config))
+	if err != nil {
+		return fault.Of(err), nil
+	}
+	defer done()
+	app := lwa.Application{Endpoint: config.LWAEndpoint, ClientID: config.ClientID, ClientSecret: config.ClientSecret}
+	if _, err = i.lwa.ClientCredentials(exchange, app, lwa.ScopeNotifications); err == nil {
+		return nil, nil
+	}
+	if failed := fault.Of(err); failed.Kind != fault.InvalidClient {
+		return failed, nil
+	}
+	return nil, err
+}

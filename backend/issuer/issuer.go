@@ -1,0 +1,228 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package issuer hands out access tokens: from memory where it can, with one
+// exchange per account where it must, and honestly where Amazon fails.
+package issuer
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/store"
+)
+
+// exchanger is what the Issuer needs of Login with Amazon.
+type exchanger interface {
+	Refresh(ctx context.Context, app lwa.Application, refreshToken credential.Secret) (lwa.Token, error)
+	ClientCredentials(ctx context.Context, app lwa.Application, scope string) (lwa.Token, error)
+}
+
+// Options configure an Issuer. Store, LWA, PermitEndpoint and Logger are
+// required.
+type Options struct {
+	Store *store.Store
+	LWA   exchanger
+	// PermitEndpoint returns why readers may not be sent to an SP-API base URL,
+	// or nil.
+	PermitEndpoint func(endpoint string) error
+	Logger         hclog.Logger
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// Jitter returns a number from 0 to 1; random if nil.
+	Jitter func() float64
+}
+
+// Issuer issues the access tokens of one mount. It is safe for concurrent use.
+type Issuer struct {
+	store  *store.Store
+	lwa    exchanger
+	permit func(endpoint string) error
+	logger hclog.Logger
+	now    func() time.Time
+	jitter func() float64
+
+	ctx     context.Context //nolint:containedctx // exchanges outlive the request that started them
+	cancel  context.CancelFunc
+	gate    sync.Mutex // orders closed and flights.Go
+	closed  bool
+	flights sync.WaitGroup
+
+	records  sync.Map // account name -> *record
+	settings atomic.Pointer[settings]
+	// settingsEpoch counts changes of the config, so that one that was read
+	// before a change is not kept after it.
+	settingsEpoch atomic.Uint64
+	settingsLock  sync.Mutex // orders writes of settings and settingsEpoch
+
+	slots      slots
+	appFailure atomic.Pointer[appFailure]
+	// previousWorked is the config revision whose previous client secret was
+	// the last that Amazon accepted.
+	previousWorked atomic.Pointer[string]
+}
+
+// New returns an Issuer. Close it after use.
+func New(opts Options) *Issuer {
+	i := &Issuer{
+		store: opts.Store, lwa: opts.LWA, permit: opts.PermitEndpoint, logger: opts.Logger,
+		now: opts.Now, jitter: opts.Jitter,
+	}
+	if i.now == nil {
+		i.now = time.Now
+	}
+	if i.jitter == nil {
+		i.jitter = rand.Float64
+	}
+	i.ctx, i.cancel = context.WithCancel(context.Background())
+	return i
+}
+
+// Close cancels all exchanges and waits for their end.
+func (i *Issuer) Close() {
+	i.gate.Lock()
+	i.closed = true
+	i.gate.Unlock()
+	i.cancel()
+	i.flights.Wait()
+	i.records.Clear()
+}
+
+// Issued is an access token and what its reader needs to know about it.
+type Issued struct {
+	AccessToken   credential.Secret
+	ExpiresAt     time.Time
+	Left          time.Duration // until it expires, at least a second
+	Lifetime      time.Duration // what Amazon gave it
+	MinTTL        time.Duration // how much of it a reader is promised here
+	GenerateLease bool
+	Region        string
+	Endpoint      string         // SP-API base URL
+	Account       *store.Account // without refresh token; do not change
+	// Failure is why the token could not be renewed, if it could not.
+	Failure *fault.Error
+	// Stale says that less than MinTTL is left because of Failure.
+	Stale bool
+
+	due bool // to be renewed ahead of need
+}
+
+// Token returns an access token of an account with at least minTTL left, or the
+// account's own minimum if minTTL is 0. A read that memory can serve calls
+// neither storage nor Amazon.
+func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration) (*Issued, error) {
+	var fresh *token
+	for {
+		rec := i.record(account)
+		if issued, err := i.look(rec, minTTL, fresh); issued != nil || err != nil {
+			if issued != nil && issued.due {
+				i.renew(rec, minTTL)
+			}
+			return issued, err
+		}
+		flight, err := i.join(rec, minTTL, fresh)
+		if err != nil {
+			return nil, err
+		}
+		if flight == nil {
+			continue // memory changed between the two looks
+		}
+		select {
+		case <-ctx.Done():
+			return nil, &fault.Error{Kind: fault.Canceled, Account: account, Message: "the request was given up before Amazon answered"}
+		case <-flight.done:
+		}
+		switch {
+		case flight.superseded: // the account changed meanwhile: ask again
+			fresh = nil
+		case flight.err != nil:
+			return i.staleOr(rec, flight.err)
+		case flight.token != nil && left(flight.token.ExpiresAt, i.now()) < time.Second:
+			return nil, &fault.Error{Kind: fault.BadAnswer, Account: account, Message: "Amazon's access token expired before it arrived"}
+		default:
+			fresh = flight.token
+		}
+	}
+}
+
+// look serves a read from memory. Both results are nil if it cannot. fresh is a
+// token minted for this very read: it is as good as Amazon gives.
+func (i *Issuer) look(rec *record, minTTL time.Duration, fresh *token) (*Issued, error) {
+	settings, state := i.settings.Load(), rec.current.Load()
+	if settings == nil || state == nil || state.account == nil {
+		return nil, nil
+	}
+	if settings.fault != nil {
+		return nil, settings.fault
+	}
+	if !state.account.Enabled {
+		return nil, disabled(rec.name)
+	}
+	now := i.now()
+	failure := state.failureAt(settings, now)
+	if token := state.token; token.belongsTo(state.account, settings) {
+		issued := issue(token, state.account, settings, minTTL, now)
+		if issued.Left >= max(issued.MinTTL, time.Second) || (token == fresh && issued.Left >= time.Second) {
+			if failure != nil {
+				issued.Failure = failure.err
+			}
+			issued.due = failure == nil && issued.Left < renewBelow(issued.MinTTL, issued.Lifetime)
+			return issued, nil
+		}
+	}
+	if failure != nil {
+		return i.staleOr(rec, failure.err)
+	}
+	if err := i.appFailureAt(settings.revision, now); err != nil {
+		return nil, err.OfAccount(rec.name)
+	}
+	return nil, nil
+}
+
+// staleOr returns a token that lives long enough to be of use when Amazon
+// cannot give another, and otherwise err.
+func (i *Issuer) staleOr(rec *record, err error) (*Issued, error) {
+	settings, state, failed := i.settings.Load(), rec.current.Load(), fault.Of(err)
+	if !failed.Kind.Transient() || settings == nil || state == nil || state.account == nil || !state.token.belongsTo(state.account, settings) {
+		return nil, err
+	}
+	issued := issue(state.token, state.account, settings, 0, i.now())
+	if issued.Left < minStale {
+		return nil, err
+	}
+	issued.Stale, issued.Failure = true, failed
+	return issued, nil
+}
+
+func issue(t *token, account *store.Account, s *settings, minTTL time.Duration, now time.Time) *Issued {
+	region := s.regionOf(account)
+	return &Issued{
+		AccessToken: t.AccessToken, ExpiresAt: t.ExpiresAt, Left: left(t.ExpiresAt, now), Lifetime: t.Lifetime,
+		MinTTL:        required(firstPositive(minTTL, account.TokenMinTTL, s.minTTL), t.Lifetime),
+		GenerateLease: s.leaseOf(account),
+		Region:        string(region),
+		Endpoint:      s.endpointOf(region),
+		Account:       account,
+	}
+}
+
+func firstPositive(durations ...time.Duration) time.Duration {
+	for _, duration := range durations {
+		if duration > 0 {
+			return duration
+		}
+	}
+	return 0
+}
+
+func disabled(account string) *fault.Error {
+	return &fault.Error{Kind: fault.Disabled, Account: account, Message: "account " + account + " is disabled (enabled=false)"}
+}

@@ -1,0 +1,74 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package issuer
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+)
+
+const (
+	// Vault revokes not only when an operator says so, but whenever a reader's
+	// Vault token ends: without a bound, a client could make every read cost an
+	// exchange.
+	retireBurst = 3
+	retireEvery = 10 * time.Minute
+	// keptAfterExpiry is how long a record outlives its token.
+	keptAfterExpiry = time.Hour
+)
+
+// Retire takes a revoked access token out of memory, so that nobody else is
+// given it. It calls neither storage nor Amazon, which has no revocation. Past
+// the bound on retirements the token stays.
+func (i *Issuer) Retire(account string, accessToken credential.Secret) {
+	known, ok := i.records.Load(account)
+	if !ok {
+		return
+	}
+	rec := known.(*record)
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	next := rec.state()
+	if next.token == nil || !next.token.AccessToken.Equal(accessToken) {
+		return
+	}
+	if rec.retired == nil {
+		rec.retired = rate.NewLimiter(rate.Every(retireEvery), retireBurst)
+	}
+	if !rec.retired.AllowN(i.now(), 1) {
+		i.logger.Debug("a revoked access token stays in use: the account's tokens were retired too often", "account", account)
+		return
+	}
+	next.token = nil
+	rec.current.Store(&next)
+}
+
+// Tidy forgets the accounts that nobody reads any more. It looks into memory
+// only.
+func (i *Issuer) Tidy() {
+	now := i.now()
+	i.records.Range(func(_, value any) bool {
+		rec := value.(*record)
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+		if rec.flight == nil && rec.unsaved == nil && rec.idleAt(now) {
+			i.sweep(rec)
+		}
+		return true
+	})
+}
+
+func (r *record) idleAt(now time.Time) bool {
+	state := r.state()
+	if state.token != nil && now.Before(state.token.ExpiresAt.Add(keptAfterExpiry)) {
+		return false
+	}
+	if state.failure != nil && now.Before(state.failure.until.Add(maxBackoff)) {
+		return false
+	}
+	return r.retired == nil || r.retired.TokensAt(now) >= retireBurst
+}

@@ -1,0 +1,101 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package spapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-spapi/backend/endpoint"
+	"vault-plugin-secrets-spapi/backend/fault"
+)
+
+// statusOf is the HTTP status of an error, by its kind.
+func statusOf(kind fault.Kind) int {
+	switch kind {
+	case fault.InvalidInput, fault.UnknownAccount, fault.NotConfigured, fault.EndpointForbidden,
+		fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidClient:
+		return http.StatusBadRequest
+	case fault.Disabled:
+		return http.StatusForbidden
+	case fault.NotFound:
+		return http.StatusNotFound
+	case fault.Conflict:
+		return http.StatusConflict
+	case fault.RateLimited:
+		return http.StatusTooManyRequests
+	case fault.BadAnswer:
+		return http.StatusBadGateway
+	case fault.Unavailable, fault.Canceled:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// vaultError is the one edge where an error becomes Vault's. It returns a bare
+// CodedError: a wrapped one would lose its status on the way through gRPC.
+func (b *backend) vaultError(req *logical.Request, err error) error {
+	if errors.Is(err, logical.ErrReadOnly) {
+		return logical.ErrReadOnly // Vault forwards the request to a node that may write
+	}
+	failed := fault.Of(err)
+	if failed.Kind == fault.Internal || failed.Kind == fault.Storage {
+		b.Logger().Error("a request failed", "path", req.Path, "operation", req.Operation, "error", failed.Error(), "cause", failed.Cause)
+	}
+	return logical.CodedError(statusOf(failed.Kind), message(failed, mountOf(req)))
+}
+
+// message is what the reader sees: what happened, and what to do next.
+func message(failed *fault.Error, mount string) string {
+	text := failed.Error()
+	if failed.Account != "" && !strings.Contains(text, failed.Account) {
+		text = fmt.Sprintf("account %q: %s", failed.Account, text)
+	}
+	if next := nextStep(failed, mount); next != "" {
+		text += ". " + next
+	}
+	return text
+}
+
+// nextStep says what to do about an error.
+func nextStep(failed *fault.Error, mount string) string {
+	switch failed.Kind {
+	case fault.NotConfigured:
+		return fmt.Sprintf("Write it first: vault write %sconfig client_id=… client_secret=@file", mount)
+	case fault.UnknownAccount:
+		return fmt.Sprintf("Create it with: vault write %saccounts/%s refresh_token=@file", mount, failed.Account)
+	case fault.Disabled:
+		return fmt.Sprintf("Enable it with: vault patch %saccounts/%s enabled=true", mount, failed.Account)
+	case fault.InvalidGrant:
+		return fmt.Sprintf("The selling partner has to authorize the application again; then: vault write %saccounts/%s refresh_token=@file", mount, failed.Account)
+	case fault.UnauthorizedClient:
+		return fmt.Sprintf("Compare the application that the selling partner authorized with client_id of: vault read %sconfig", mount)
+	case fault.InvalidScope:
+		return "The application lacks the role for it; see its registration in Seller Central"
+	case fault.InvalidClient:
+		if failed.Account == "" {
+			return "Compare both with the application's LWA credentials in Seller Central; an application id is not a client id"
+		}
+		return fmt.Sprintf("The application is at fault, not the account: write its current client secret with: vault write %sconfig client_secret=@file", mount)
+	case fault.EndpointForbidden:
+		return fmt.Sprintf("Register the plugin with -env %s=<url> and reload it, or write Amazon's endpoint to %sconfig", endpoint.EnvVar, mount)
+	case fault.RateLimited, fault.Unavailable, fault.BadAnswer:
+		return "Nothing stored was changed; try again"
+	case fault.Storage:
+		return "Nothing was half done; see the log of Vault for the cause"
+	}
+	return ""
+}
+
+// mountOf is where the engine is mounted, as the commands in messages need it.
+func mountOf(req *logical.Request) string {
+	if req.MountPoint == "" {
+		return "spapi/"
+	}
+	return req.MountPoint
+}

@@ -1,0 +1,316 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package spapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/issuer"
+	"vault-plugin-secrets-spapi/backend/store"
+)
+
+const (
+	// maxKeyInfo bounds the accounts that one LIST reads.
+	maxKeyInfo        = 1000
+	maxMarketplaceIDs = 64
+)
+
+const (
+	accountHelpSynopsis    = `An authorized selling account: its refresh token, region and settings.`
+	accountHelpDescription = `
+An account is one selling partner's authorization of this application in one
+region. Its refresh token goes in here and is never returned; reads show a keyed
+fingerprint of it, with which two tokens can be told apart.
+
+A new refresh token is exchanged once before it is stored. One that Amazon
+refuses is not stored, and what was stored before stays. If Amazon cannot be
+asked, it is stored with a warning, and its status is "unverified".
+
+A write keeps the fields that it leaves out. "enabled=false" keeps an account
+and gives no token for it.
+`
+	accountsHelpSynopsis    = `List the accounts, with region, status, selling partner and expiry.`
+	accountsHelpDescription = `
+"vault list -detailed" shows region, status, selling_partner_id and
+authorization_expires_at of each account. Over HTTP, "limit" and "after" page
+through the names in order; key_info is filled for pages of up to 1000.
+`
+)
+
+func (b *backend) accountPaths() []*framework.Path {
+	return []*framework.Path{{
+		Pattern:         "accounts/?$",
+		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "accounts", Navigation: true, ItemType: "Account"},
+		HelpSynopsis:    accountsHelpSynopsis,
+		HelpDescription: strings.TrimSpace(accountsHelpDescription),
+		Fields: map[string]*framework.FieldSchema{
+			"after": {Type: framework.TypeString, Query: true, Description: "Begin behind this name, which need not exist."},
+			"limit": {Type: framework.TypeInt, Query: true, Description: "List at most this many names; 0 lists all."},
+		},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ListOperation: &framework.PathOperation{
+				Callback:     b.handle(b.pathAccountsList),
+				Summary:      "List the accounts.",
+				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "list"},
+				Responses: map[int][]framework.Response{http.StatusOK: {{Description: "The names of the accounts.", Fields: map[string]*framework.FieldSchema{
+					"keys":     {Type: framework.TypeStringSlice, Description: "Names."},
+					"key_info": {Type: framework.TypeMap, Description: "Of each name: region, status, selling_partner_id, authorization_expires_at."},
+				}}}},
+			},
+		},
+	}, {
+		Pattern:         "accounts/" + framework.GenericNameWithAtRegex("account"),
+		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationSuffix: "account", Action: "Create", ItemType: "Account"},
+		Fields:          accountFields(),
+		ExistenceCheck:  b.accountExists,
+		HelpSynopsis:    accountHelpSynopsis,
+		HelpDescription: strings.TrimSpace(accountHelpDescription),
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation: &framework.PathOperation{
+				Callback:     b.handle(b.pathAccountRead),
+				Summary:      "Read an account, without its refresh token.",
+				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "read"},
+				Responses:    map[int][]framework.Response{http.StatusOK: {{Description: "The account.", Fields: accountResponseFields()}}},
+			},
+			logical.CreateOperation: b.writeOperation(b.pathAccountWrite, "Write an account."),
+			logical.UpdateOperation: b.writeOperation(b.pathAccountWrite, "Change an account; fields left out stay as they are."),
+			logical.PatchOperation:  b.patchOperation(b.pathAccountWrite, "Change an account; null sets a field to its default."),
+			logical.DeleteOperation: b.deleteOperation(b.pathAccountDelete, "Delete an account and its refresh token."),
+		},
+	}}
+}
+
+func accountField() *framework.FieldSchema {
+	return &framework.FieldSchema{Type: framework.TypeString, Required: true, Description: "Name of the account."}
+}
+
+func accountFields() map[string]*framework.FieldSchema {
+	return map[string]*framework.FieldSchema{
+		"account":                  accountField(),
+		"refresh_token":            {Type: framework.TypeString, Description: "LWA refresh token of the account. Required to create it; never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+		"region":                   {Type: framework.TypeString, AllowedValues: regionValues(), Description: "Region of the authorization: na, eu or fe. Default: the config's."},
+		"selling_partner_id":       {Type: framework.TypeString, Description: "Selling partner id (merchant token), 1 to 64 letters and digits."},
+		"marketplace_ids":          {Type: framework.TypeCommaStringSlice, Description: "Marketplace ids, returned with every token."},
+		"kind":                     {Type: framework.TypeString, AllowedValues: []any{"seller", "vendor"}, Description: "seller or vendor."},
+		"metadata":                 {Type: framework.TypeKVPairs, Description: "key=value pairs, returned with every token."},
+		"authorized_at":            {Type: framework.TypeTime, Description: "When the selling partner authorized the application. Default: now."},
+		"authorization_expires_at": {Type: framework.TypeTime, Description: "When the authorization lapses; reads warn from 30 days before."},
+		"enabled":                  {Type: framework.TypeBool, Default: true, Description: "false keeps the account, but gives no token."},
+		"generate_lease":           {Type: framework.TypeBool, Description: "Lease this account's tokens. Default: the config's."},
+		"token_min_ttl":            {Type: framework.TypeDurationSecond, Description: "A token is handed out only if it lives at least this long; 1m to 55m. Default: the config's."},
+		"verify":                   {Type: framework.TypeBool, Default: true, Description: "Exchange a new refresh_token once before it is stored. Not stored itself."},
+	}
+}
+
+func accountResponseFields() map[string]*framework.FieldSchema {
+	return map[string]*framework.FieldSchema{
+		"account":                   {Type: framework.TypeString, Required: true, Description: "Name."},
+		"refresh_token_fingerprint": {Type: framework.TypeString, Required: true, Description: "Keyed fingerprint of the refresh token, 12 hex digits; equal only for equal tokens of this mount."},
+		"region":                    {Type: framework.TypeString, Required: true, Description: "Region in force."},
+		"selling_partner_id":        {Type: framework.TypeString, Required: true, Description: "Selling partner id."},
+		"marketplace_ids":           {Type: framework.TypeCommaStringSlice, Required: true, Description: "Marketplace ids."},
+		"kind":                      {Type: framework.TypeString, Required: true, Description: "seller, vendor or empty."},
+		"metadata":                  {Type: framework.TypeKVPairs, Required: true, Description: "key=value pairs."},
+		"authorized_at":             {Type: framework.TypeTime, Required: true, Description: "When the selling partner authorized the application."},
+		"authorization_expires_at":  {Type: framework.TypeTime, Description: "When the authorization lapses, if known."},
+		"enabled":                   {Type: framework.TypeBool, Required: true, Description: "Whether tokens are given."},
+		"generate_lease":            {Type: framework.TypeBool, Required: true, Description: "Whether tokens are leased; in force."},
+		"token_min_ttl":             {Type: framework.TypeDurationSecond, Required: true, Description: "Least time that a token handed out still lives, in seconds; in force."},
+		"status":                    {Type: framework.TypeString, Required: true, Description: "active, unverified, reauthorization_required or disabled."},
+		"last_exchange_at":          {Type: framework.TypeTime, Description: "When Amazon last gave a token, as far as is known."},
+		"last_error":                {Type: framework.TypeString, Required: true, Description: "Why the last exchange failed; empty if it did not."},
+		"created_at":                {Type: framework.TypeTime, Required: true, Description: "When the account was created."},
+		"updated_at":                {Type: framework.TypeTime, Required: true, Description: "When the account was last written."},
+	}
+}
+
+func (b *backend) accountExists(ctx context.Context, _ *logical.Request, data *framework.FieldData) (bool, error) {
+	account, err := b.store.Account(ctx, data.Get("account").(string))
+	return account != nil, err
+}
+
+func (b *backend) pathAccountRead(ctx context.Context, _ *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	name := data.Get("account").(string)
+	account, err := b.issuer.Account(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if account == nil {
+		return nil, fault.New(fault.NotFound, "account %q does not exist", name)
+	}
+	answer := map[string]any{
+		"account":                   name,
+		"refresh_token_fingerprint": account.Fingerprint,
+		"region":                    account.Region,
+		"selling_partner_id":        account.SellingPartnerID,
+		"marketplace_ids":           orEmpty(account.MarketplaceIDs),
+		"kind":                      account.Kind,
+		"metadata":                  orEmptyMap(account.Metadata),
+		"authorized_at":             rfc3339(account.AuthorizedAt),
+		"enabled":                   account.Enabled,
+		"generate_lease":            account.GenerateLease,
+		"token_min_ttl":             seconds(account.TokenMinTTL),
+		"status":                    string(account.State),
+		"last_error":                account.LastError,
+		"created_at":                rfc3339(account.CreatedAt),
+		"updated_at":                rfc3339(account.UpdatedAt),
+	}
+	addTime(answer, "authorization_expires_at", account.AuthorizationExpiresAt)
+	addTime(answer, "last_exchange_at", account.LastExchangeAt)
+	resp := &logical.Response{Data: answer}
+	b.warnOfAuthorization(resp, name, account.AuthorizationExpiresAt)
+	return resp, nil
+}
+
+// warnOfAuthorization warns from 30 days before an authorization lapses.
+func (b *backend) warnOfAuthorization(resp *logical.Response, account string, expiresAt time.Time) {
+	if warning := b.expiryWarning(fmt.Sprintf("the authorization of account %q", account), expiresAt); warning != "" {
+		resp.AddWarning(warning + "; the selling partner has to authorize the application again")
+	}
+}
+
+func (b *backend) pathAccountWrite(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	f := readFields(req, data)
+	change := issuer.AccountChange{
+		Name:         data.Get("account").(string),
+		MustExist:    req.Operation == logical.PatchOperation,
+		RefreshToken: f.secret("refresh_token"),
+		Verify:       true,
+		Apply: func(account *store.Account) error {
+			again := readFields(req, data)
+			applyAccount(again, account)
+			return again.err
+		},
+	}
+	f.boolean("verify", &change.Verify, true)
+	if f.err != nil {
+		return nil, f.err
+	}
+	account, unproven, err := b.issuer.WriteAccount(ctx, change)
+	if err != nil {
+		return nil, err
+	}
+	var resp logical.Response
+	if unproven != nil {
+		resp.AddWarning(fmt.Sprintf("the refresh token was stored, but is unverified: %s", message(unproven, mountOf(req))))
+	}
+	if _, given := data.GetOk("authorization_expires_at"); !given && !change.RefreshToken.IsZero() {
+		b.warnOfAuthorization(&resp, account.Name, account.AuthorizationExpiresAt)
+	}
+	return warningsOnly(&resp), nil
+}
+
+var (
+	partnerIDShape   = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	marketplaceShape = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
+)
+
+// applyAccount sets the fields that the request names.
+func applyAccount(f *fields, account *store.Account) {
+	f.text("region", 16, &account.Region, "", knownRegion)
+	f.text("selling_partner_id", 64, &account.SellingPartnerID, "", func(id string) error {
+		if !partnerIDShape.MatchString(id) {
+			return errors.New("must be 1 to 64 letters and digits")
+		}
+		return nil
+	})
+	f.list("marketplace_ids", &account.MarketplaceIDs, maxMarketplaceIDs, marketplaceShape, "1 to 32 letters and digits")
+	f.text("kind", 16, &account.Kind, "", func(kind string) error {
+		if kind != "seller" && kind != "vendor" {
+			return errors.New("must be seller or vendor")
+		}
+		return nil
+	})
+	f.pairs("metadata", &account.Metadata)
+	f.timestamp("authorized_at", &account.AuthorizedAt, account.CreatedAt)
+	f.timestamp("authorization_expires_at", &account.AuthorizationExpiresAt, time.Time{})
+	f.boolean("enabled", &account.Enabled, true)
+	f.optionalBoolean("generate_lease", &account.GenerateLease)
+	f.duration("token_min_ttl", &account.TokenMinTTL, 0, minTokenMinTTL, maxTokenMinTTL)
+}
+
+func (b *backend) pathAccountDelete(ctx context.Context, _ *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	return nil, b.issuer.DeleteAccount(ctx, data.Get("account").(string))
+}
+
+func (b *backend) pathAccountsList(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	f := readFields(req, data)
+	var after string
+	var limit int
+	f.text("after", maxNameLength, &after, "", nil)
+	f.integer("limit", &limit, 0, 0, 1<<31-1)
+	if f.err != nil {
+		return nil, f.err
+	}
+	names, err := b.store.AccountNames(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if after != "" {
+		begin, found := slices.BinarySearch(names, after)
+		if found {
+			begin++
+		}
+		names = names[begin:]
+	}
+	if limit > 0 && limit < len(names) {
+		names = names[:limit]
+	}
+	if len(names) > maxKeyInfo {
+		resp := logical.ListResponse(names)
+		resp.AddWarning(fmt.Sprintf("the list holds %d accounts and so their names only; with limit=%d or less it shows region and status too", len(names), maxKeyInfo))
+		return resp, nil
+	}
+	info, err := b.keyInfo(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	return logical.ListResponseWithInfo(names, info), nil
+}
+
+func (b *backend) keyInfo(ctx context.Context, names []string) (map[string]any, error) {
+	summaries, err := b.issuer.Summaries(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	info := make(map[string]any, len(summaries))
+	for name, summary := range summaries {
+		of := map[string]any{"region": summary.Region, "status": string(summary.State), "selling_partner_id": summary.SellingPartnerID, "authorization_expires_at": ""}
+		addTime(of, "authorization_expires_at", summary.AuthorizationExpiresAt)
+		info[name] = of
+	}
+	return info, nil
+}
+
+// addTime answers a time that may be unknown.
+func addTime(answer map[string]any, name string, moment time.Time) {
+	if !moment.IsZero() {
+		answer[name] = rfc3339(moment)
+	}
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+func orEmptyMap(pairs map[string]string) map[string]string {
+	if pairs == nil {
+		return map[string]string{}
+	}
+	return pairs
+}

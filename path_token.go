@@ -1,0 +1,140 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package spapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-spapi/backend/issuer"
+)
+
+const (
+	tokenHelpSynopsis    = `An access token of an account, fresh from memory or from Amazon.`
+	tokenHelpDescription = `
+The access token goes into the header x-amz-access-token of calls to "endpoint".
+It lives at least "token_min_ttl" (of the account, or else of the config), or
+"min_ttl" where the read gives one. All readers of an account share a token; it
+is renewed ahead of need while it is read.
+
+With generate_lease (the default) the answer is a lease that ends with the token
+and cannot be renewed: read again instead. Revoking the lease takes the token
+out of use here; Amazon has no revocation, so that it stays valid there until it
+expires. Without generate_lease the answer carries "ttl", after which a read
+gives a newer token, and "rotation_period".
+
+If Amazon cannot be reached, a token with at least 60 seconds left is given,
+with a warning that says what failed.
+`
+	minMinTTL = time.Second
+	// staleTTL is how soon a reader should ask again who got a token that could
+	// not be renewed.
+	staleTTL = 30 * time.Second
+)
+
+func (b *backend) tokenPaths() []*framework.Path {
+	return []*framework.Path{{
+		Pattern:      "token/" + framework.GenericNameWithAtRegex("account"),
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "read", OperationSuffix: "access-token"},
+		Fields: map[string]*framework.FieldSchema{
+			"account": accountField(),
+			"min_ttl": {Type: framework.TypeDurationSecond, Query: true, Description: "How long the token must still live; 1s to 55m. Default: the account's token_min_ttl."},
+		},
+		HelpSynopsis:    tokenHelpSynopsis,
+		HelpDescription: strings.TrimSpace(tokenHelpDescription),
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation: &framework.PathOperation{
+				Callback: b.handle(b.pathTokenRead),
+				Summary:  "Read an access token of an account.",
+				// One cache and one exchange for all nodes of a cluster; and a
+				// lease can be written by the active node only.
+				ForwardPerformanceStandby: true,
+				Responses:                 map[int][]framework.Response{http.StatusOK: {{Description: "An access token.", Fields: tokenResponseFields()}}},
+			},
+		},
+	}}
+}
+
+func tokenResponseFields() map[string]*framework.FieldSchema {
+	return map[string]*framework.FieldSchema{
+		"access_token":       {Type: framework.TypeString, Required: true, Description: "Access token, for the header x-amz-access-token.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+		"token_type":         {Type: framework.TypeString, Required: true, Description: "bearer."},
+		"expires_at":         {Type: framework.TypeTime, Required: true, Description: "When the token expires."},
+		"expires_in":         {Type: framework.TypeInt64, Required: true, Description: "Whole seconds until it expires."},
+		"account":            {Type: framework.TypeString, Required: true, Description: "Name of the account."},
+		"region":             {Type: framework.TypeString, Required: true, Description: "Region of the account."},
+		"endpoint":           {Type: framework.TypeString, Required: true, Description: "SP-API base URL to call."},
+		"selling_partner_id": {Type: framework.TypeString, Required: true, Description: "Selling partner id of the account."},
+		"marketplace_ids":    {Type: framework.TypeCommaStringSlice, Required: true, Description: "Marketplace ids of the account."},
+		"metadata":           {Type: framework.TypeKVPairs, Required: true, Description: "key=value pairs of the account."},
+		"ttl":                {Type: framework.TypeInt64, Description: "Without a lease: seconds after which a read gives a newer token."},
+		"rotation_period":    {Type: framework.TypeInt64, Description: "Without a lease: seconds from one token to the next."},
+	}
+}
+
+func (b *backend) pathTokenRead(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+	f := readFields(req, data)
+	var minTTL time.Duration
+	f.duration("min_ttl", &minTTL, 0, minMinTTL, maxTokenMinTTL)
+	if f.err != nil {
+		return nil, f.err
+	}
+	name := data.Get("account").(string)
+	issued, err := b.issuer.Token(ctx, name, minTTL)
+	if err != nil {
+		return nil, err
+	}
+	resp := b.tokenResponse(name, issued)
+	if issued.Failure != nil {
+		resp.AddWarning(renewalWarning(issued))
+	}
+	b.warnOfAuthorization(resp, name, issued.Account.AuthorizationExpiresAt)
+	return resp, nil
+}
+
+// tokenResponse is the answer for an access token, leased or not.
+func (b *backend) tokenResponse(name string, issued *issuer.Issued) *logical.Response {
+	left := seconds(issued.Left)
+	data := map[string]any{
+		"access_token":       issued.AccessToken.Reveal(),
+		"token_type":         "bearer",
+		"expires_at":         rfc3339(issued.ExpiresAt),
+		"expires_in":         left,
+		"account":            name,
+		"region":             issued.Region,
+		"endpoint":           issued.Endpoint,
+		"selling_partner_id": issued.Account.SellingPartnerID,
+		"marketplace_ids":    orEmpty(issued.Account.MarketplaceIDs),
+		"metadata":           orEmptyMap(issued.Account.Metadata),
+	}
+	if issued.GenerateLease {
+		return b.leasedToken(name, data, left)
+	}
+	data["ttl"] = rereadAfter(issued)
+	data["rotation_period"] = max(seconds(issued.Lifetime-issued.MinTTL), 1)
+	return &logical.Response{Data: data}
+}
+
+// rereadAfter is when a read gives a newer token, in seconds. Vault Agent sleeps
+// that long and a second more, so that the token must then be under its minimum.
+func rereadAfter(issued *issuer.Issued) int64 {
+	after := issued.Left - issued.MinTTL
+	if issued.Stale {
+		after = min(staleTTL, issued.Left/2)
+	}
+	return max(seconds(after), 1)
+}
+
+func renewalWarning(issued *issuer.Issued) string {
+	if issued.Stale {
+		return fmt.Sprintf("the token lives for %d more seconds only, because it could not be renewed: %s", seconds(issued.Left), issued.Failure)
+	}
+	return fmt.Sprintf("the token could not be renewed ahead of need: %s", issued.Failure)
+}

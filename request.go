@@ -1,0 +1,164 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package spapi
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-spapi/backend/fault"
+)
+
+const (
+	// maxFieldSize bounds each string of a request, in bytes, whatever the field.
+	maxFieldSize = 16 << 10
+	// maxNameLength bounds the name of an account, in bytes.
+	maxNameLength = 256
+)
+
+// HandleRequest refuses requests with fields that the path does not know or that
+// have the wrong type. The framework would ignore the first, and its message for
+// the second holds the value, which may be a credential.
+func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	if err := b.checkFields(req); err != nil {
+		return nil, b.vaultError(req, err)
+	}
+	return b.Backend.HandleRequest(ctx, req)
+}
+
+// HandleExistenceCheck needs the path only. Without the data the framework has
+// nothing to complain about, which Vault would log together with the value.
+func (b *backend) HandleExistenceCheck(ctx context.Context, req *logical.Request) (checkFound, exists bool, err error) {
+	bare := *req
+	bare.Data = nil
+	return b.Backend.HandleExistenceCheck(ctx, &bare)
+}
+
+func (b *backend) checkFields(req *logical.Request) error {
+	if len(req.Data) == 0 {
+		return nil
+	}
+	switch req.Operation {
+	case logical.CreateOperation, logical.ReadOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation, logical.ListOperation:
+	default: // the data of a revocation is the lease's
+		return nil
+	}
+	path := b.Route(req.Path)
+	if path == nil {
+		return nil
+	}
+	names := make([]string, 0, len(req.Data))
+	for name := range req.Data {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		schema := path.Fields[name]
+		if schema == nil {
+			return fault.BadField(shorten(name), "is unknown here")
+		}
+		value := map[string]any{name: req.Data[name]}
+		if text, ok := req.Data[name].(string); ok && len(text) > maxFieldSize {
+			return fault.BadField(name, "is longer than %d bytes", maxFieldSize)
+		}
+		if !wellTyped(schema, req.Data[name]) || (&framework.FieldData{Raw: value, Schema: path.Fields}).Validate() != nil {
+			return fault.BadField(name, "must be %s", expected(schema.Type))
+		}
+	}
+	return nil
+}
+
+// wellTyped is stricter than the framework where that would turn one type into
+// another, such as a list into a string.
+func wellTyped(schema *framework.FieldSchema, value any) bool {
+	switch schema.Type {
+	case framework.TypeString, framework.TypeLowerCaseString, framework.TypeDurationSecond, framework.TypeTime, framework.TypeInt, framework.TypeBool:
+		switch value.(type) {
+		case map[string]any, []any, []string, []byte:
+			return false
+		}
+	}
+	return true
+}
+
+// expected says what a field of a type takes, for a message.
+func expected(fieldType framework.FieldType) string {
+	switch fieldType {
+	case framework.TypeDurationSecond:
+		return `a duration, such as "30m" or a number of seconds`
+	case framework.TypeTime:
+		return `a time in RFC 3339, such as "2026-01-31T12:00:00Z"`
+	case framework.TypeBool:
+		return "true or false"
+	case framework.TypeInt:
+		return "a whole number"
+	case framework.TypeKVPairs:
+		return "a map of strings, or key=value"
+	case framework.TypeCommaStringSlice:
+		return "a list of strings"
+	}
+	return "a string"
+}
+
+// shorten bounds a name that came from outside, for a message.
+func shorten(name string) string {
+	if len(name) > 64 {
+		return name[:64] + "…"
+	}
+	return name
+}
+
+// handler answers a request, or fails with an error that has a kind.
+type handler func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error)
+
+// handle makes a handler an operation: it checks the names in the path and turns
+// errors into Vault's.
+func (b *backend) handle(serve handler) framework.OperationFunc {
+	return func(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
+		if err := checkPathFields(req, data); err != nil {
+			return nil, b.vaultError(req, err)
+		}
+		resp, err := serve(ctx, req, data)
+		if err != nil {
+			return nil, b.vaultError(req, err)
+		}
+		return resp, nil
+	}
+}
+
+// checkPathFields refuses a body that names another resource than the path does,
+// and names that are too long.
+func checkPathFields(req *logical.Request, data *framework.FieldData) error {
+	for name, value := range req.Data {
+		if inPath, ok := data.Raw[name].(string); ok && fmt.Sprint(value) != inPath {
+			return fault.BadField(name, "has another value in the path than in the body")
+		}
+	}
+	if name, ok := data.Raw["account"].(string); ok && len(name) > maxNameLength {
+		return fault.BadField("account", "is longer than %d bytes", maxNameLength)
+	}
+	return nil
+}
+
+// misspelledPaths answer for names that no account can have, which would
+// otherwise be an unsupported path without a reason.
+func (b *backend) misspelledPaths() []*framework.Path {
+	refuse := &framework.PathOperation{Unpublished: true, Callback: b.handle(func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+		return nil, fault.BadField("account", "must begin and end with a letter, a digit or an underscore, with those and - . @ between; no slashes")
+	})}
+	return []*framework.Path{{
+		Pattern: `(?:accounts|token)/(?P<account>.+)`,
+		Fields:  map[string]*framework.FieldSchema{"account": accountField()},
+		Operations: map[logical.Operation]framework.OperationHandler{
+			logical.ReadOperation: refuse, logical.UpdateOperation: refuse, logical.PatchOperation: refuse, logical.DeleteOperation: refuse,
+		},
+		TakesArbitraryInput: true,
+		HelpSynopsis:        "Answers for names that no account can have.",
+		HelpDescription:     "The name of an account begins and ends with a letter, a digit or an underscore, and holds those and - . @ between.",
+	}}
+}

@@ -60,9 +60,6 @@ func (a *answer) fault(ctx context.Context, err error, scrub scrubber) *fault.Er
 	if a.status == 0 || errors.Is(ctx.Err(), context.Canceled) {
 		return unreachable(ctx, err)
 	}
-	if a.status >= http.StatusOK && a.status < http.StatusMultipleChoices {
-		return a.nonsense("it holds no access token", scrub)
-	}
 	var oauthError struct {
 		Code        string `json:"error"`
 		Description string `json:"error_description"`
@@ -80,13 +77,11 @@ func (a *answer) fault(ctx context.Context, err error, scrub scrubber) *fault.Er
 }
 
 // nonsense is the fault of a 200 that makes no sense.
-func (a *answer) nonsense(why string, scrub scrubber) *fault.Error {
+func (a *answer) nonsense(why error, scrub scrubber) *fault.Error {
 	if a.oversized {
-		why = fmt.Sprintf("it is larger than %d bytes", maxBodySize)
-	} else if !json.Valid(a.body) {
-		why = fmt.Sprintf("it is not JSON but %q", scrub.clean(a.header.Get("Content-Type")))
+		why = fmt.Errorf("it is larger than %d bytes", maxBodySize)
 	}
-	failed := fault.New(fault.BadAnswer, "Amazon's answer makes no sense: %s", why)
+	failed := fault.New(fault.BadAnswer, "Amazon's answer makes no sense: %s (%s, %d bytes)", why, scrub.clean(a.header.Get("Content-Type")), len(a.body))
 	failed.Status = a.status
 	failed.RequestID = a.requestID()
 	return failed
@@ -100,7 +95,7 @@ func kindOf(status int, code string) fault.Kind {
 		return fault.RateLimited
 	case status >= http.StatusInternalServerError:
 		return fault.Unavailable
-	case status < http.StatusBadRequest:
+	case status < http.StatusBadRequest: // a success that is not 200, or a redirect
 		return fault.BadAnswer
 	}
 	switch code {

@@ -90,14 +90,15 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // Refresh exchanges a refresh token for an access token.
 // Source: SP-API documentation, "Connect to the Selling Partner API".
 func (c *Client) Refresh(ctx context.Context, app Application, refreshToken credential.Secret) (Token, error) {
-	token, err := c.exchange(ctx, app, refreshToken, func(ctx context.Context) (*oauth2.Token, error) {
+	token, err := c.exchange(ctx, app, refreshToken, func(ctx context.Context) error {
 		config := &oauth2.Config{
 			ClientID:     app.ClientID,
 			ClientSecret: app.ClientSecret.Reveal(),
 			// The default style probes: it would repeat every failed exchange.
 			Endpoint: oauth2.Endpoint{TokenURL: app.Endpoint, AuthStyle: oauth2.AuthStyleInParams},
 		}
-		return config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken.Reveal()}).Token()
+		_, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: refreshToken.Reveal()}).Token()
+		return err
 	})
 	if err != nil {
 		return Token{}, err
@@ -111,7 +112,7 @@ func (c *Client) Refresh(ctx context.Context, app Application, refreshToken cred
 // ClientCredentials asks for a grantless token of scope.
 // Source: SP-API documentation, "Grantless operations".
 func (c *Client) ClientCredentials(ctx context.Context, app Application, scope string) (Token, error) {
-	return c.exchange(ctx, app, credential.Secret{}, func(ctx context.Context) (*oauth2.Token, error) {
+	return c.exchange(ctx, app, credential.Secret{}, func(ctx context.Context) error {
 		config := &clientcredentials.Config{
 			ClientID:     app.ClientID,
 			ClientSecret: app.ClientSecret.Reveal(),
@@ -119,30 +120,28 @@ func (c *Client) ClientCredentials(ctx context.Context, app Application, scope s
 			Scopes:       []string{scope},
 			AuthStyle:    oauth2.AuthStyleInParams,
 		}
-		return config.Token(ctx)
+		_, err := config.Token(ctx)
+		return err
 	})
 }
 
-// exchange runs one grant and decides what its answer means. The error of
-// x/oauth2 is not looked at beyond nil: it prints Amazon's body, and it has no
-// type before there is a status.
-func (c *Client) exchange(ctx context.Context, app Application, refreshToken credential.Secret, grant func(context.Context) (*oauth2.Token, error)) (Token, error) {
+// exchange runs one grant and decides what its answer means. x/oauth2 only sends
+// it: its token takes an expires_in of 0 for "never expires" and bounds nothing,
+// its error prints Amazon's body, and has no type before there is a status.
+func (c *Client) exchange(ctx context.Context, app Application, refreshToken credential.Secret, grant func(context.Context) error) (Token, error) {
 	if err := c.opts.Permit(app.Endpoint); err != nil {
 		return Token{}, fault.New(fault.EndpointForbidden, "lwa_endpoint %s", err)
 	}
 	answer := &answer{}
 	start := c.opts.Now()
-	token, err := grant(context.WithValue(withAnswer(ctx, answer), oauth2.HTTPClient, c.http))
+	err := grant(context.WithValue(withAnswer(ctx, answer), oauth2.HTTPClient, c.http))
 	scrub := newScrubber(app.ClientSecret, refreshToken)
-	if err != nil {
+	if answer.status != http.StatusOK {
 		return Token{}, answer.fault(ctx, err, scrub)
 	}
-	lifetime, err := lifetimeOf(token.Extra("expires_in"))
-	if err == nil {
-		err = checkToken(token)
-	}
+	token, lifetime, err := parseToken(answer.body)
 	if err != nil {
-		return Token{}, answer.nonsense(err.Error(), scrub)
+		return Token{}, answer.nonsense(err, scrub)
 	}
 	return Token{
 		AccessToken:  credential.New(token.AccessToken),

@@ -4,13 +4,11 @@
 package lwa
 
 import (
+	"encoding/json"
 	"errors"
-	"math"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/oauth2"
 )
 
 const (
@@ -23,43 +21,55 @@ const (
 	maxTokenLength = 16 << 10
 )
 
-// lifetimeOf reads expires_in, which LWA sends as a number and documents
-// elsewhere as a string. x/oauth2 alone would take 0 for "never expires".
-func lifetimeOf(expiresIn any) (time.Duration, error) {
-	var seconds float64
-	switch value := expiresIn.(type) {
-	case nil:
-		return 0, errors.New("expires_in is missing")
-	case float64:
-		seconds = value
-	case string:
-		whole, err := strconv.ParseUint(value, 10, 63)
-		if err != nil {
-			return 0, errors.New("expires_in is not a whole number")
-		}
-		seconds = float64(whole)
-	default:
-		return 0, errors.New("expires_in is not a number")
-	}
-	switch {
-	case seconds != math.Trunc(seconds):
-		return 0, errors.New("expires_in is not a whole number")
-	case seconds < minLifetime.Seconds():
-		return 0, errors.New("expires_in is under " + minLifetime.String())
-	case seconds > maxLifetime.Seconds():
-		return maxLifetime, nil
-	}
-	return time.Duration(seconds) * time.Second, nil
+// tokenAnswer is the body of a successful exchange. Unknown members are ignored.
+type tokenAnswer struct {
+	AccessToken  string          `json:"access_token"`
+	TokenType    string          `json:"token_type"`
+	ExpiresIn    json.RawMessage `json:"expires_in"`
+	RefreshToken string          `json:"refresh_token"`
 }
 
-func checkToken(token *oauth2.Token) error {
+// parseToken reads the body of a successful exchange. Its errors repeat nothing
+// of the body.
+func parseToken(body []byte) (tokenAnswer, time.Duration, error) {
+	var token tokenAnswer
+	if err := json.Unmarshal(body, &token); err != nil {
+		return tokenAnswer{}, 0, errors.New("it is not the JSON object that was expected")
+	}
 	if !usable(token.AccessToken) {
-		return errors.New("access_token is missing or not a token")
+		return tokenAnswer{}, 0, errors.New("access_token is missing or not a token")
 	}
 	if token.TokenType != "" && !strings.EqualFold(token.TokenType, "bearer") {
-		return errors.New("token_type is not bearer")
+		return tokenAnswer{}, 0, errors.New("token_type is not bearer")
 	}
-	return nil
+	lifetime, err := parseLifetime(token.ExpiresIn)
+	if err != nil {
+		return tokenAnswer{}, 0, err
+	}
+	if !usable(token.RefreshToken) {
+		token.RefreshToken = ""
+	}
+	return token, lifetime, nil
+}
+
+// parseLifetime reads expires_in, which LWA sends as a number and documents
+// elsewhere as a string.
+func parseLifetime(raw json.RawMessage) (time.Duration, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return 0, errors.New("expires_in is missing")
+	}
+	text := strings.Trim(string(raw), `"`)
+	if text == "" || strings.Trim(text, "0123456789") != "" {
+		return 0, errors.New("expires_in is not a whole number")
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err != nil, seconds > int64(maxLifetime/time.Second): // err: too large for an int64
+		return maxLifetime, nil
+	case seconds < int64(minLifetime/time.Second):
+		return 0, errors.New("expires_in is under " + minLifetime.String())
+	}
+	return time.Duration(seconds) * time.Second, nil
 }
 
 // usable reports whether a token can travel in a header: printable ASCII

@@ -1,0 +1,86 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package lwa
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+)
+
+func TestParseLifetime(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]time.Duration{
+		"3600": time.Hour, `"3600"`: time.Hour, "10": 10 * time.Second, "86400": 24 * time.Hour,
+		"86401": 24 * time.Hour, "99999999999999999999999": 24 * time.Hour,
+	} {
+		got, err := parseLifetime([]byte(raw))
+		require.NoError(t, err, raw)
+		require.Equal(t, want, got, raw)
+	}
+	for _, raw := range []string{"", "null", "0", "9", "-3600", "3600.5", "1e4", `""`, `"soon"`, `" 3600"`, `"-1"`, "true", "{}", "[3600]", `"0x10"`} {
+		_, err := parseLifetime([]byte(raw))
+		require.Error(t, err, raw)
+	}
+}
+
+func TestUsable(t *testing.T) {
+	t.Parallel()
+	require.True(t, usable("Atza|AbC-_"))
+	for _, token := range []string{"", "a b", "a\nb", "a\x00", "ä", strings.Repeat("a", maxTokenLength+1)} {
+		require.False(t, usable(token), "%q", token)
+	}
+}
+
+func TestScrub(t *testing.T) {
+	t.Parallel()
+	s := newScrubber(credential.New("s3cret+/"), credential.New("Atzr|abc"))
+	for text, want := range map[string]string{
+		"got s3cret+/ here":               "got [redacted] here",
+		"got s3cret%2B%2F here":           "got [redacted] here",
+		"other Atza|xyz-123, and":         "other [redacted] and",
+		"atzr%7Cxyz":                      "[redacted]",
+		"Atz.sprdt|zzz":                   "[redacted]",
+		"amzn1.oa2-cs.v1.abc.":            "[redacted]",
+		"amzn.mws.1234":                   "[redacted]",
+		"two\r\nlines\x1b[31m":            "two lines [31m",
+		strings.Repeat("x", 1000):         strings.Repeat("x", maxText) + "…",
+		"The request has : refresh_token": "The request has : refresh_token",
+	} {
+		require.Equal(t, want, s.clean(text), "%q", text)
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	for _, seed := range []string{
+		`{"access_token":"Atza|x","token_type":"bearer","expires_in":3600,"refresh_token":"Atzr|y"}`,
+		`{"access_token":"Atza|x","expires_in":"3600"}`, `{"access_token":"","expires_in":3600}`, `{"expires_in":3600}`,
+		`{"access_token":"x","expires_in":0}`, `{"access_token":"x","expires_in":1e99}`, `[]`, `null`, `"x"`, ``, `{`, `<html>`,
+		`{"error":"invalid_grant","error_description":"Atzr|secret s3cret"}`, `{"access_token":"a\u0000b","expires_in":3600}`,
+	} {
+		f.Add(200, "3", "id-1", []byte(seed))
+		f.Add(400, "x", "id 2", []byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, status int, retryAfterValue, requestID string, body []byte) {
+		token, lifetime, err := parseToken(body)
+		if err == nil {
+			require.True(t, usable(token.AccessToken))
+			require.True(t, lifetime >= minLifetime && lifetime <= maxLifetime)
+		} else {
+			require.Empty(t, token.AccessToken)
+		}
+		scrub := newScrubber(credential.New("s3cret"), credential.New("Atzr|secret"))
+		header := http.Header{"Retry-After": {retryAfterValue}, "X-Amzn-Requestid": {requestID}}
+		failed := (&answer{status: status, header: header, body: body}).fault(t.Context(), nil, scrub)
+		require.NotContains(t, failed.Error(), "s3cret")
+		require.False(t, strings.ContainsFunc(failed.Error(), unicode.IsControl))
+		require.True(t, failed.RetryAfter >= 0 && failed.RetryAfter <= maxRetryAfter)
+	})
+}

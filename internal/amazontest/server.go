@@ -1,0 +1,159 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package amazontest simulates the Login with Amazon token endpoint and a
+// minimal piece of the Selling Partner API on real HTTP, for tests and demos.
+// It refuses what Amazon refuses, and can be told to misbehave (see Fault).
+package amazontest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	tokenPath     = "/auth/o2/token"
+	elsewherePath = "/elsewhere"
+	controlPath   = "/_control"
+
+	defaultListen        = "127.0.0.1:0"
+	defaultTokenLifetime = time.Hour
+	readHeaderTimeout    = 10 * time.Second
+)
+
+// Options configure a Server; the zero value is ready to use.
+type Options struct {
+	// Listen is the TCP address to listen on, 127.0.0.1:0 by default.
+	Listen string
+	// Now is the clock that ages tokens, codes and secrets, time.Now by default.
+	// It may be called from several goroutines at once.
+	Now func() time.Time
+	// TokenLifetime is the life of access tokens, one hour by default, as
+	// documented in SP-API docs, "Connect to the SP-API".
+	TokenLifetime time.Duration
+}
+
+// Server is a simulated Amazon. Its methods may be called from any goroutine.
+type Server struct {
+	now     func() time.Time
+	url     string
+	http    *http.Server
+	closing <-chan struct{} // closed when Close begins
+	abort   context.CancelFunc
+	served  chan struct{}  // closed when the accept loop has ended
+	conns   sync.WaitGroup // open connections, and with them their handlers
+
+	mu       sync.Mutex
+	registry registry
+	faults   faultSet
+	traffic  traffic
+}
+
+// New starts a simulated Amazon; Close stops it.
+func New(opts Options) (*Server, error) {
+	if opts.Listen == "" {
+		opts.Listen = defaultListen
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.TokenLifetime == 0 {
+		opts.TokenLifetime = defaultTokenLifetime
+	}
+	if opts.TokenLifetime < 0 {
+		return nil, fmt.Errorf("amazontest: negative token lifetime %s", opts.TokenLifetime)
+	}
+
+	ctx, abort := context.WithCancel(context.Background())
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", opts.Listen)
+	if err != nil {
+		abort()
+		return nil, fmt.Errorf("amazontest: %w", err)
+	}
+	s := &Server{
+		now:      opts.Now,
+		url:      "http://" + reachable(listener.Addr()),
+		closing:  ctx.Done(),
+		abort:    abort,
+		served:   make(chan struct{}),
+		registry: newRegistry(opts.TokenLifetime),
+		faults:   faultSet{byAccount: make(map[string]*Fault)},
+		traffic:  traffic{exchanges: make(map[string]int)},
+	}
+	s.http = &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withConn,
+		ConnState:         s.trackConn,
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(listener) // always ends with an error, after Close
+	}()
+	return s, nil
+}
+
+// reachable turns an unspecified listening address into one to dial.
+func reachable(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
+	}
+	return addr.String()
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc(tokenPath, s.serveToken)
+	mux.HandleFunc(elsewherePath, s.serveElsewhere)
+	mux.Handle(controlPath+"/", s.controlRoutes())
+	mux.HandleFunc("/", s.serveSellingPartner)
+	return mux
+}
+
+// trackConn lets Close wait for handlers: a handler runs inside its connection,
+// and no handler hijacks one.
+func (s *Server) trackConn(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Done()
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// Close aborts hanging requests, waits for handlers and may be called twice.
+func (s *Server) Close() {
+	s.abort()
+	_ = s.http.Close()
+	<-s.served
+	// A connection accepted while the first Close ran was not known to it yet.
+	_ = s.http.Close()
+	s.conns.Wait()
+}
+
+// URL is the base URL, http://127.0.0.1:port.
+func (s *Server) URL() string { return s.url }
+
+// LWAEndpoint stands for https://api.amazon.com/auth/o2/token.
+func (s *Server) LWAEndpoint() string { return s.url + tokenPath }
+
+// SPAPIEndpoint stands for a regional host such as https://sellingpartnerapi-na.amazon.com.
+func (s *Server) SPAPIEndpoint() string { return s.url }
+
+// ControlURL is the base URL of the control API, for processes that cannot call the Go API.
+func (s *Server) ControlURL() string { return s.url + controlPath }

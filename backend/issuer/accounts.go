@@ -43,11 +43,13 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 			return nil, nil, err
 		}
 	}
+	var sameToken bool
 	err = i.store.UpdateAccount(ctx, change.Name, func(stored *store.Account) (*store.Account, error) {
 		account, err := i.mergeAccount(stored, change)
 		if err != nil {
 			return nil, err
 		}
+		sameToken = stored != nil && stored.Generation == account.Generation
 		if proof != nil {
 			account.RefreshToken, account.VerifiedAt = merged.RefreshToken, proof.IssuedAt.UTC()
 			proof.accountGeneration = account.Generation
@@ -55,7 +57,7 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 		return account, nil
 	}, func(account *store.Account) {
 		written = account
-		i.accountChanged(withoutCredential(account), proof)
+		i.accountChanged(withoutCredential(account), proof, sameToken)
 	})
 	return written, unproven, err
 }
@@ -127,16 +129,18 @@ func (i *Issuer) exchangeOnce(ctx context.Context, account *store.Account) (*tok
 }
 
 // accountChanged brings memory up to date with a written account. proof is the
-// access token that the new refresh token yielded, if it was proven.
-func (i *Issuer) accountChanged(account *store.Account, proof *token) {
+// access token that the new refresh token yielded, if it was proven; sameToken
+// says that tokens of before are still this account's.
+func (i *Issuer) accountChanged(account *store.Account, proof *token, sameToken bool) {
 	if _, known := i.records.Load(account.Name); !known && proof == nil {
 		return // the first reader reads it from storage
 	}
 	rec := i.lockRecord(account.Name)
 	defer rec.mu.Unlock()
 	next := state{account: account, token: proof}
-	if before := rec.state(); proof == nil && before.account != nil && before.account.Generation == account.Generation {
-		rec.epoch++ // an exchange under way is still this account's
+	if sameToken {
+		rec.epoch++ // but the exchange under way goes on
+		before := rec.state()
 		next.token, next.failure = before.token, before.failure
 	} else {
 		rec.supersede()

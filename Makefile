@@ -1,0 +1,33 @@
+# Thin on purpose: what a target does stands in scripts/. Go, git and make are
+# all it takes, and a C compiler for the race detector.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+
+.PHONY: help build test lint fmt fuzz demo clean
+
+help: ## Show this list
+	@printf 'Targets:\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+		while IFS='|' read -r target what; do printf '%-13s %s\n' "$$target" "$$what"; done
+
+build: ## Build the plugin into bin/
+	@scripts/build.sh
+
+test: ## Run unit and acceptance tests with the race detector
+	@scripts/test.sh
+
+lint: ## Check formatting and lint
+	@scripts/lint.sh
+
+fmt: ## Format the Go files
+	@scripts/lint.sh fmt
+
+fuzz: ## Run every fuzz test for FUZZTIME (10s) each
+	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
+
+demo: ## Show the plugin in a real Vault with a simulated Amazon; ONESHOT=1 ends by itself
+	@ONESHOT=$(ONESHOT) scripts/demo.sh
+
+clean: ## Remove bin/, with the tools and the Vault that were built there
+	rm -rf bin

@@ -1,0 +1,212 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package issuer_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/issuer"
+	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/store"
+	"vault-plugin-secrets-spapi/internal/amazontest"
+)
+
+const (
+	clientID     = "amzn1.application-oa2-client.one"
+	clientSecret = "amzn1.oa2-cs.v1.one"
+	patience     = 30 * time.Second
+)
+
+// clock is a clock that only a test moves.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// countingStorage counts what reaches storage.
+type countingStorage struct {
+	*logical.InmemStorage
+	calls atomic.Int64
+	puts  atomic.Int64
+}
+
+func (s *countingStorage) List(ctx context.Context, prefix string) ([]string, error) {
+	s.calls.Add(1)
+	return s.InmemStorage.List(ctx, prefix)
+}
+
+func (s *countingStorage) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {
+	s.calls.Add(1)
+	return s.InmemStorage.Get(ctx, key)
+}
+
+func (s *countingStorage) Put(ctx context.Context, entry *logical.StorageEntry) error {
+	s.calls.Add(1)
+	s.puts.Add(1)
+	return s.InmemStorage.Put(ctx, entry)
+}
+
+func (s *countingStorage) Delete(ctx context.Context, key string) error {
+	s.calls.Add(1)
+	return s.InmemStorage.Delete(ctx, key)
+}
+
+// harness is an Issuer between a storage in memory and a simulated Amazon.
+type harness struct {
+	*issuer.Issuer
+	t       *testing.T
+	clock   *clock
+	storage *countingStorage
+	store   *store.Store
+	amazon  *amazontest.Server
+}
+
+// newHarness has a config and no account.
+func newHarness(t *testing.T) *harness {
+	t.Helper()
+	h := &harness{
+		t:       t,
+		clock:   &clock{now: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)},
+		storage: &countingStorage{InmemStorage: &logical.InmemStorage{}},
+	}
+	var err error
+	h.amazon, err = amazontest.New(amazontest.Options{Now: h.clock.Now})
+	require.NoError(t, err)
+	t.Cleanup(h.amazon.Close)
+	h.amazon.AddClient(clientID, clientSecret)
+	h.start()
+	t.Cleanup(func() { h.Close() })
+	h.writeConfig(issuer.ConfigChange{ClientSecret: credential.New(clientSecret)}, func(c *store.Config) {
+		c.ClientID, c.LWAEndpoint = clientID, h.amazon.LWAEndpoint()
+	})
+	return h
+}
+
+// start makes the Issuer anew, as a restart of the plugin does.
+func (h *harness) start() {
+	if h.Issuer != nil {
+		h.Close()
+	}
+	h.store = store.New(h.storage)
+	client := lwa.New(lwa.Options{Permit: func(string) error { return nil }, Now: h.clock.Now, RetryWait: time.Microsecond})
+	h.t.Cleanup(client.Close)
+	h.Issuer = issuer.New(issuer.Options{
+		Store: h.store, LWA: client, PermitEndpoint: func(string) error { return nil },
+		Logger: hclog.NewNullLogger(), Now: h.clock.Now, Jitter: func() float64 { return 1 },
+	})
+}
+
+func (h *harness) writeConfig(change issuer.ConfigChange, apply func(*store.Config)) {
+	h.t.Helper()
+	change.Apply = func(c *store.Config) error { apply(c); return nil }
+	_, _, err := h.WriteConfig(h.t.Context(), change)
+	require.NoError(h.t, err)
+}
+
+func (h *harness) writeAccount(change issuer.AccountChange, apply func(*store.Account)) *fault.Error {
+	h.t.Helper()
+	change.Apply = func(a *store.Account) error {
+		if apply != nil {
+			apply(a)
+		}
+		return nil
+	}
+	_, unproven, err := h.WriteAccount(h.t.Context(), change)
+	require.NoError(h.t, err)
+	return unproven
+}
+
+// authorize makes an account with a refresh token of its own, unproven, so that
+// nothing is cached yet.
+func (h *harness) authorize(name string) {
+	h.t.Helper()
+	h.writeAccount(issuer.AccountChange{Name: name, RefreshToken: credential.New(h.amazon.Authorize(clientID, name))}, nil)
+}
+
+func (h *harness) context() context.Context {
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	h.t.Cleanup(cancel)
+	return ctx
+}
+
+// token reads a token that must be there.
+func (h *harness) token(name string) *issuer.Issued {
+	h.t.Helper()
+	issued, err := h.Token(h.context(), name, 0)
+	require.NoError(h.t, err)
+	h.requireLive(name, issued)
+	return issued
+}
+
+// requireLive checks with Amazon that the token is the account's and not expired.
+func (h *harness) requireLive(name string, issued *issuer.Issued) {
+	h.t.Helper()
+	owner, live := h.amazon.AccountOf(issued.AccessToken.Reveal())
+	require.True(h.t, live, "the token is not valid at Amazon")
+	require.Equal(h.t, name, owner)
+	require.GreaterOrEqual(h.t, issued.Left, time.Second)
+}
+
+// failure reads a token that must not be there.
+func (h *harness) failure(name string) *fault.Error {
+	h.t.Helper()
+	_, err := h.Token(h.context(), name, 0)
+	require.Error(h.t, err)
+	return fault.Of(err)
+}
+
+type result struct {
+	issued *issuer.Issued
+	err    error
+}
+
+// readers starts n concurrent reads.
+func (h *harness) readers(ctx context.Context, name string, n int) <-chan result {
+	results := make(chan result, n)
+	for range n {
+		go func() {
+			issued, err := h.Token(ctx, name, 0)
+			results <- result{issued, err}
+		}()
+	}
+	return results
+}
+
+func (h *harness) state(name string) *issuer.AccountInfo {
+	h.t.Helper()
+	info, err := h.Account(h.t.Context(), name)
+	require.NoError(h.t, err)
+	require.NotNil(h.t, info)
+	return info
+}
+
+func (h *harness) storedRefreshToken(name string) string {
+	h.t.Helper()
+	account, err := h.store.Account(h.t.Context(), name)
+	require.NoError(h.t, err)
+	require.NotNil(h.t, account)
+	return account.RefreshToken.Reveal()
+}

@@ -1,0 +1,118 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// amazon is the simulated Amazon, a program of its own as the real one is.
+type amazon struct {
+	LWAEndpoint   string `json:"lwa_endpoint"`
+	SPAPIEndpoint string `json:"sp_api_endpoint"`
+	ControlURL    string `json:"control_url"`
+
+	cmd   *exec.Cmd
+	stdin io.Closer
+}
+
+func startAmazon(ctx context.Context, binary string, s secrets) (*amazon, error) {
+	args := []string{"-exit-with-stdin", "-client-id", s.clientID, "-client-secret", s.clientSecret}
+	for account, token := range s.refreshTokens {
+		args = append(args, "-account", account+"="+token)
+	}
+	// It ends with its standard input, that is by stop, or when we are gone.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), binary, args...)
+	cmd.Stderr = os.Stderr
+	// A group of its own: Ctrl-C is for us.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the simulated Amazon: %w", err)
+	}
+	a := &amazon{cmd: cmd, stdin: stdin}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, a)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the simulated Amazon: %w", err), a.stop())
+	}
+	return a, nil
+}
+
+func (a *amazon) stop() error {
+	killer := time.AfterFunc(5*time.Second, func() { _ = a.cmd.Process.Kill() })
+	defer killer.Stop()
+	if err := errors.Join(a.stdin.Close(), a.cmd.Wait()); err != nil {
+		return fmt.Errorf("stopping the simulated Amazon: %w", err)
+	}
+	return nil
+}
+
+// exchanges is how often an account's refresh token was exchanged so far.
+func (a *amazon) exchanges(ctx context.Context, account string) (int, error) {
+	var stats struct {
+		Exchanges map[string]int `json:"exchanges"`
+	}
+	body, err := get(ctx, a.ControlURL+"/stats", "")
+	if err != nil {
+		return 0, err
+	}
+	if err := json.Unmarshal(body, &stats); err != nil {
+		return 0, fmt.Errorf("reading the simulated Amazon's counts: %w", err)
+	}
+	return stats.Exchanges[account], nil
+}
+
+// participations calls the SP-API with an access token, as an application does.
+func (a *amazon) participations(ctx context.Context, accessToken string) (string, error) {
+	body, err := get(ctx, a.SPAPIEndpoint+participationsPath, accessToken)
+	return string(bytes.TrimSpace(body)), err
+}
+
+const participationsPath = "/sellers/v1/marketplaceParticipations"
+
+func get(ctx context.Context, url, accessToken string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	if accessToken != "" {
+		req.Header.Set("X-Amz-Access-Token", accessToken)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // Only read.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
+	}
+	return body, nil
+}

@@ -6,6 +6,7 @@ package spapi
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -236,13 +237,9 @@ func (f *fields) pairs(name string, into *map[string]string) {
 	merged := map[string]string{}
 	object, isObject := raw.(map[string]any)
 	if isObject && f.patch {
-		for key, value := range *into {
-			merged[key] = value
-		}
+		maps.Copy(merged, *into)
 	}
-	for key, value := range f.data.Get(name).(map[string]string) {
-		merged[key] = value
-	}
+	maps.Copy(merged, f.data.Get(name).(map[string]string))
 	for key, value := range object {
 		if value == nil {
 			delete(merged, key)

@@ -13,7 +13,7 @@ import (
 	"vault-plugin-secrets-spapi/backend/credential"
 )
 
-const secretTypeAccessToken = "spapi_access_token" //nolint:gosec // the name of a secret type
+const secretTypeAccessToken = "spapi_access_token"
 
 // accessTokenSecret is the lease of an access token. It cannot be renewed: a
 // longer lease would not make the token live longer.

@@ -76,8 +76,13 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&text, "field %q: ", e.Field)
 	}
 	text.WriteString(e.Message)
-	if upstream := e.upstream(); upstream != "" {
-		fmt.Fprintf(&text, ": %s", upstream)
+	for _, words := range []string{e.Code, e.Description} {
+		if words != "" {
+			text.WriteString(": " + words)
+		}
+	}
+	if tags := e.tags(); tags != "" {
+		fmt.Fprintf(&text, " (%s)", tags)
 	}
 	return text.String()
 }
@@ -85,14 +90,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-func (e *Error) upstream() string {
-	var parts []string
-	for _, part := range []string{e.Code, e.Description} {
-		if part != "" {
-			parts = append(parts, part)
-		}
-	}
-	text := strings.Join(parts, ": ")
+func (e *Error) tags() string {
 	var tags []string
 	if e.Status != 0 {
 		tags = append(tags, fmt.Sprintf("HTTP %d", e.Status))
@@ -100,10 +98,7 @@ func (e *Error) upstream() string {
 	if e.RequestID != "" {
 		tags = append(tags, "request id "+e.RequestID)
 	}
-	if len(tags) > 0 {
-		text = strings.TrimSpace(text + " (" + strings.Join(tags, ", ") + ")")
-	}
-	return text
+	return strings.Join(tags, ", ")
 }
 
 // OfAccount returns a copy of the error that names account.
@@ -116,8 +111,7 @@ func (e *Error) OfAccount(account string) *Error {
 // Of returns err as an *Error. An error without a kind becomes Internal, with
 // its text kept as cause only.
 func Of(err error) *Error {
-	var known *Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
 	return &Error{Kind: Internal, Message: "internal error", Cause: err}

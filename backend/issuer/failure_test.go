@@ -105,11 +105,11 @@ func TestBackoffPerAccount(t *testing.T) {
 	h.authorize("other")
 	h.amazon.SetAccountFault("acme", amazontest.Fault{Kind: amazontest.FaultForbidden}) // not repeated within an exchange
 	exchanges := 0
-	for _, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
+	for _, seconds := range []int{1, 2, 4, 8, 16, 32, 60, 60} {
 		require.Equal(t, fault.BadAnswer, h.failure("acme").Kind)
 		exchanges++
 		require.Equal(t, exchanges, h.amazon.Exchanges("acme"))
-		h.clock.advance(wait*time.Second - time.Millisecond)
+		h.clock.advance(time.Duration(seconds)*time.Second - time.Millisecond)
 		h.failure("acme")
 		require.Equal(t, exchanges, h.amazon.Exchanges("acme"), "too early after failure %d", exchanges)
 		h.clock.advance(time.Millisecond)

@@ -126,7 +126,13 @@ func (h *harness) writeConfig(change issuer.ConfigChange, apply func(*store.Conf
 	require.NoError(h.t, err)
 }
 
-func (h *harness) writeAccount(change issuer.AccountChange, apply func(*store.Account)) *fault.Error {
+func (h *harness) writeAccount(change issuer.AccountChange, apply func(*store.Account)) {
+	h.t.Helper()
+	_ = h.unproven(change, apply)
+}
+
+// unproven writes an account and returns why its refresh token was not proven.
+func (h *harness) unproven(change issuer.AccountChange, apply func(*store.Account)) *fault.Error {
 	h.t.Helper()
 	change.Apply = func(a *store.Account) error {
 		if apply != nil {
@@ -171,11 +177,11 @@ func (h *harness) requireLive(name string, issued *issuer.Issued) {
 }
 
 // failure reads a token that must not be there.
-func (h *harness) failure(name string) *fault.Error {
+func (h *harness) failure(name string) fault.Error {
 	h.t.Helper()
 	_, err := h.Token(h.context(), name, 0)
 	require.Error(h.t, err)
-	return fault.Of(err)
+	return *fault.Of(err)
 }
 
 type result struct {

@@ -57,11 +57,11 @@ func TestTidy(t *testing.T) {
 	h.token("acme")
 	h.clock.advance(119 * time.Minute) // an hour after it expired, less a minute
 	h.Tidy()
-	require.Equal(t, []string{"acme"}, h.Issuer.Remembered())
+	require.Equal(t, []string{"acme"}, h.Remembered())
 	h.clock.advance(2 * time.Minute)
 	calls := h.storage.calls.Load()
 	h.Tidy()
 	require.Equal(t, calls, h.storage.calls.Load(), "memory only")
-	require.Empty(t, h.Issuer.Remembered(), "an account that nobody reads is forgotten")
+	require.Empty(t, h.Remembered(), "an account that nobody reads is forgotten")
 	h.token("acme")
 }

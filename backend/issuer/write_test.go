@@ -6,7 +6,9 @@ package issuer_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,7 +25,7 @@ import (
 func TestProofIsCached(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	unproven := h.writeAccount(issuer.AccountChange{Name: "acme", Verify: true, RefreshToken: credential.New(h.amazon.Authorize(clientID, "acme"))}, nil)
+	unproven := h.unproven(issuer.AccountChange{Name: "acme", Verify: true, RefreshToken: credential.New(h.amazon.Authorize(clientID, "acme"))}, nil)
 	require.Nil(t, unproven)
 	require.Equal(t, store.Active, h.state("acme").State)
 	require.Equal(t, h.clock.Now(), h.state("acme").LastExchangeAt)
@@ -59,7 +61,7 @@ func TestUnprovenRefreshTokenIsStored(t *testing.T) {
 	} {
 		h := newHarness(t)
 		prepare(h)
-		unproven := h.writeAccount(issuer.AccountChange{Name: "acme", Verify: true, RefreshToken: credential.New(h.amazon.Authorize(clientID, "acme"))}, nil)
+		unproven := h.unproven(issuer.AccountChange{Name: "acme", Verify: true, RefreshToken: credential.New(h.amazon.Authorize(clientID, "acme"))}, nil)
 		require.NotNil(t, unproven, name)
 		require.Equal(t, store.Unverified, h.state("acme").State, name)
 		h.clock.advance(10 * time.Second)
@@ -174,9 +176,7 @@ func TestConcurrentPartialWrites(t *testing.T) {
 		wg.Go(func() {
 			_, _, err := h.WriteAccount(h.context(), issuer.AccountChange{Name: "acme", Apply: func(a *store.Account) error {
 				metadata := map[string]string{fmt.Sprint(n): "x"}
-				for key, value := range a.Metadata {
-					metadata[key] = value
-				}
+				maps.Copy(metadata, a.Metadata)
 				a.Metadata = metadata
 				return nil
 			}})
@@ -219,7 +219,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			random := rand.New(rand.NewPCG(uint64(worker), 1))
 			for range 150 {
 				name := names[random.IntN(len(names))]
-				if err := h.anything(random, name); err != nil && !contains(failures, fault.KindOf(err)) {
+				if err := h.anything(random, name); err != nil && !slices.Contains(failures, fault.KindOf(err)) {
 					report <- err
 				}
 			}
@@ -236,15 +236,6 @@ func TestEverythingAtOnce(t *testing.T) {
 		h.authorize(name)
 		h.token(name)
 	}
-}
-
-func contains(kinds []fault.Kind, kind fault.Kind) bool {
-	for _, k := range kinds {
-		if k == kind {
-			return true
-		}
-	}
-	return false
 }
 
 // anything does one random thing to an account.

@@ -67,7 +67,7 @@ func (a *answer) fault(ctx context.Context, err error, scrub scrubber) *fault.Er
 	_ = json.Unmarshal(a.body, &oauthError) // 5xx bodies may be HTML or empty
 
 	kind := kindOf(a.status, oauthError.Code)
-	failed := fault.New(kind, "%s", kindMessages[kind])
+	failed := fault.New(kind, "%s", messageOf(kind))
 	failed.Status = a.status
 	failed.Code = scrub.clean(oauthError.Code)
 	failed.Description = scrub.clean(oauthError.Description)
@@ -111,14 +111,22 @@ func kindOf(status int, code string) fault.Kind {
 	return fault.BadAnswer
 }
 
-var kindMessages = map[fault.Kind]string{
-	fault.InvalidGrant:       "Amazon refuses the refresh token",
-	fault.InvalidClient:      "Amazon refuses the application's client id or client secret",
-	fault.UnauthorizedClient: "Amazon says that the refresh token does not belong to this application",
-	fault.InvalidScope:       "Amazon refuses the scope",
-	fault.RateLimited:        "Amazon asks to slow down",
-	fault.Unavailable:        "Amazon failed",
-	fault.BadAnswer:          "Amazon refuses the request",
+func messageOf(kind fault.Kind) string {
+	switch kind {
+	case fault.InvalidGrant:
+		return "Amazon refuses the refresh token"
+	case fault.InvalidClient:
+		return "Amazon refuses the application's client id or client secret"
+	case fault.UnauthorizedClient:
+		return "Amazon says that the refresh token does not belong to this application"
+	case fault.InvalidScope:
+		return "Amazon refuses the scope"
+	case fault.RateLimited:
+		return "Amazon asks to slow down"
+	case fault.Unavailable:
+		return "Amazon failed"
+	}
+	return "Amazon refuses the request"
 }
 
 // unreachable describes a failure without an answer. The text of err is left

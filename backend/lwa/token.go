@@ -62,14 +62,12 @@ func parseLifetime(raw json.RawMessage) (time.Duration, error) {
 	if text == "" || strings.Trim(text, "0123456789") != "" {
 		return 0, errors.New("expires_in is not a whole number")
 	}
-	seconds, err := strconv.ParseInt(text, 10, 64)
-	switch {
-	case err != nil, seconds > int64(maxLifetime/time.Second): // err: too large for an int64
-		return maxLifetime, nil
-	case seconds < int64(minLifetime/time.Second):
+	// ParseInt returns the largest int64 for what is larger still.
+	seconds, _ := strconv.ParseInt(text, 10, 64)
+	if seconds < int64(minLifetime/time.Second) {
 		return 0, errors.New("expires_in is under " + minLifetime.String())
 	}
-	return time.Duration(seconds) * time.Second, nil
+	return time.Duration(min(seconds, int64(maxLifetime/time.Second))) * time.Second, nil
 }
 
 // usable reports whether a token can travel in a header: printable ASCII

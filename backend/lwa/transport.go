@@ -78,7 +78,7 @@ func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, erro
 		return false, ctx.Err()
 	}
 	if err != nil {
-		return true, nil
+		return true, nil //nolint:nilerr // an error returned here would end the repetitions
 	}
 	wait, given := retryAfter(resp.Header)
 	switch {

@@ -14,8 +14,6 @@ import (
 	"vault-plugin-secrets-spapi/backend/credential"
 )
 
-const accountVersion = 1
-
 // Account is one authorized selling account.
 type Account struct {
 	Name string `json:"-"`
@@ -52,7 +50,7 @@ type accountEntry struct {
 // Account reads an account; nil if there is none.
 func (s *Store) Account(ctx context.Context, name string) (*Account, error) {
 	var entry accountEntry
-	found, err := s.read(ctx, PrefixAccount+name, accountTitle(name), accountVersion, &entry)
+	found, err := s.read(ctx, PrefixAccount+name, accountTitle(name), &entry)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -90,7 +88,7 @@ func (s *Store) UpdateAccount(ctx context.Context, name string, change func(stor
 			return err
 		}
 	}
-	entry := accountEntry{versioned: versioned{Version: accountVersion}, Account: *account, SealedRefreshToken: account.RefreshToken.Reveal()}
+	entry := accountEntry{versioned: currentVersion(), Account: *account, SealedRefreshToken: account.RefreshToken.Reveal()}
 	if err := s.write(ctx, PrefixAccount+name, accountTitle(name), entry); err != nil {
 		return err
 	}

@@ -10,8 +10,6 @@ import (
 	"vault-plugin-secrets-spapi/backend/credential"
 )
 
-const configVersion = 1
-
 // Config is the SP-API application of a mount.
 type Config struct {
 	// Generation changes with everything that makes tokens issued before
@@ -67,7 +65,7 @@ type configEntry struct {
 // Config reads the config; nil if there is none.
 func (s *Store) Config(ctx context.Context) (*Config, error) {
 	var entry configEntry
-	found, err := s.read(ctx, KeyConfig, "config", configVersion, &entry)
+	found, err := s.read(ctx, KeyConfig, "config", &entry)
 	if err != nil || !found {
 		return nil, err
 	}
@@ -93,7 +91,7 @@ func (s *Store) UpdateConfig(ctx context.Context, change func(stored *Config) (*
 	}
 	config.Revision = NewID()
 	entry := configEntry{
-		versioned: versioned{Version: configVersion}, Config: *config,
+		versioned: currentVersion(), Config: *config,
 		SealedClientSecret:         config.ClientSecret.Reveal(),
 		SealedPreviousClientSecret: config.PreviousClientSecret.Reveal(),
 	}

@@ -13,8 +13,6 @@ import (
 	"vault-plugin-secrets-spapi/backend/credential"
 )
 
-const fingerprintKeyVersion = 1
-
 type fingerprintKeyEntry struct {
 	versioned
 	Key []byte `json:"key"`
@@ -38,11 +36,11 @@ func (s *Store) fingerprintKey(ctx context.Context) ([]byte, error) {
 	s.keyLock.Lock()
 	defer s.keyLock.Unlock()
 	var entry fingerprintKeyEntry
-	found, err := s.read(ctx, keyFingerprintKey, "fingerprint key", fingerprintKeyVersion, &entry)
+	found, err := s.read(ctx, keyFingerprintKey, "fingerprint key", &entry)
 	if err != nil || found {
 		return entry.Key, err
 	}
-	entry = fingerprintKeyEntry{versioned{fingerprintKeyVersion}, make([]byte, 32)}
+	entry = fingerprintKeyEntry{currentVersion(), make([]byte, 32)}
 	_, _ = rand.Read(entry.Key) // never fails
 	return entry.Key, s.write(ctx, keyFingerprintKey, "fingerprint key", entry)
 }

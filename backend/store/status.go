@@ -10,8 +10,6 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/locksutil"
 )
 
-const statusVersion = 1
-
 // State is what is known of an account's authorization.
 type State string
 
@@ -43,7 +41,7 @@ type statusEntry struct {
 // credential, it follows from the account itself.
 func (s *Store) Status(ctx context.Context, account *Account) (Status, error) {
 	var entry statusEntry
-	found, err := s.read(ctx, prefixStatus+account.Name, "status of "+accountTitle(account.Name), statusVersion, &entry)
+	found, err := s.read(ctx, prefixStatus+account.Name, "status of "+accountTitle(account.Name), &entry)
 	if err != nil {
 		return Status{}, err
 	}
@@ -73,7 +71,7 @@ func (s *Store) SetStatus(ctx context.Context, name string, status Status) error
 	if err != nil || account == nil || account.CredentialID != status.CredentialID {
 		return err
 	}
-	return s.write(ctx, prefixStatus+name, "status of "+accountTitle(name), statusEntry{versioned{statusVersion}, status})
+	return s.write(ctx, prefixStatus+name, "status of "+accountTitle(name), statusEntry{currentVersion(), status})
 }
 
 // StatusNames lists the accounts that have a status entry.

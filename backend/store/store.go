@@ -54,13 +54,19 @@ func New(storage logical.Storage) *Store {
 // AccountOf returns the account whose entry stands at a storage key.
 func AccountOf(key string) (account string, ok bool) { return strings.CutPrefix(key, PrefixAccount) }
 
+// entryVersion is the form of the entries as this version of the plugin writes
+// them. A plugin refuses to read what a newer one wrote.
+const entryVersion = 1
+
 // versioned is the head of every entry.
 type versioned struct {
 	Version int `json:"version"`
 }
 
+func currentVersion() versioned { return versioned{entryVersion} }
+
 // read decodes the entry at key into value, and reports whether there is one.
-func (s *Store) read(ctx context.Context, key, what string, newest int, value any) (bool, error) {
+func (s *Store) read(ctx context.Context, key, what string, value any) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	entry, err := s.storage.Get(ctx, key)
@@ -74,8 +80,8 @@ func (s *Store) read(ctx context.Context, key, what string, newest int, value an
 	if err := json.Unmarshal(entry.Value, &head); err != nil {
 		return false, fault.New(fault.Storage, "the stored %s cannot be decoded", what)
 	}
-	if head.Version > newest {
-		return false, fault.New(fault.Storage, "the stored %s was written by a newer version of this plugin (entry version %d, this one knows %d)", what, head.Version, newest)
+	if head.Version > entryVersion {
+		return false, fault.New(fault.Storage, "the stored %s was written by a newer version of this plugin (entry version %d, this one knows %d)", what, head.Version, entryVersion)
 	}
 	if err := json.Unmarshal(entry.Value, value); err != nil {
 		return false, fault.New(fault.Storage, "the stored %s cannot be decoded", what)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -77,7 +78,12 @@ func (b *backend) checkFields(req *logical.Request) error {
 // another, such as a list into a string.
 func wellTyped(schema *framework.FieldSchema, value any) bool {
 	switch schema.Type {
-	case framework.TypeString, framework.TypeLowerCaseString, framework.TypeDurationSecond, framework.TypeTime, framework.TypeInt, framework.TypeBool:
+	case framework.TypeBool:
+		text, isText := value.(string)
+		_, isBool := value.(bool)
+		_, err := strconv.ParseBool(text)
+		return value == nil || isBool || (isText && err == nil)
+	case framework.TypeString, framework.TypeDurationSecond, framework.TypeTime, framework.TypeInt:
 		switch value.(type) {
 		case map[string]any, []any, []string, []byte:
 			return false
@@ -152,7 +158,7 @@ func (b *backend) misspelledPaths() []*framework.Path {
 		return nil, fault.BadField("account", "must begin and end with a letter, a digit or an underscore, with those and - . @ between; no slashes")
 	})}
 	return []*framework.Path{{
-		Pattern: `(?:accounts|token)/(?P<account>.+)`,
+		Pattern: `(?s)(?:accounts|token)/(?P<account>.+)`,
 		Fields:  map[string]*framework.FieldSchema{"account": accountField()},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.ReadOperation: refuse, logical.UpdateOperation: refuse, logical.PatchOperation: refuse, logical.DeleteOperation: refuse,

@@ -1,0 +1,185 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/store"
+)
+
+func fullAccount() *store.Account {
+	lease := false
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return &store.Account{
+		Name: "acme", Generation: "g", CredentialID: "c", RefreshToken: credential.New("Atzr|secret"), Region: "eu", SellingPartnerID: "A1",
+		MarketplaceIDs: []string{"M1"}, Kind: "seller", Metadata: map[string]string{"a": "b"}, AuthorizedAt: now, AuthorizationExpiresAt: now.Add(time.Hour),
+		Enabled: true, GenerateLease: &lease, TokenMinTTL: time.Minute, VerifiedAt: now, CreatedAt: now, UpdatedAt: now,
+	}
+}
+
+func put(t *testing.T, s *store.Store, account *store.Account) *store.Account {
+	t.Helper()
+	committed := false
+	require.NoError(t, s.UpdateAccount(t.Context(), account.Name, func(*store.Account) (*store.Account, error) { return account, nil },
+		func(*store.Account) { committed = true }))
+	require.True(t, committed)
+	read, err := s.Account(t.Context(), account.Name)
+	require.NoError(t, err)
+	return read
+}
+
+func TestAccountKeepsEverything(t *testing.T) {
+	t.Parallel()
+	s := store.New(&logical.InmemStorage{})
+	require.Equal(t, fullAccount().RefreshToken.Reveal(), put(t, s, fullAccount()).RefreshToken.Reveal())
+	want := fullAccount()
+	want.Fingerprint = put(t, s, fullAccount()).Fingerprint
+	require.Equal(t, want, put(t, s, want))
+
+	missing, err := s.Account(t.Context(), "nobody")
+	require.NoError(t, err)
+	require.Nil(t, missing)
+}
+
+func TestConfigKeepsEverything(t *testing.T) {
+	t.Parallel()
+	s := store.New(&logical.InmemStorage{})
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	config := &store.Config{
+		Generation: "g", ClientID: "id", ClientSecret: credential.New("one"), ClientSecretSetAt: now, ClientSecretExpiresAt: now.Add(time.Hour),
+		PreviousClientSecret: credential.New("two"), PreviousSecretExpires: now.Add(time.Minute), ApplicationID: "app", RedirectURI: "https://x", Region: "eu", Sandbox: true,
+		TokenMinTTL: time.Minute, GenerateLease: true, RequestTimeout: time.Second, MaxConcurrentExchanges: 3, LWAEndpoint: "https://l", SPAPIEndpoint: "https://s",
+	}
+	require.NoError(t, s.UpdateConfig(t.Context(), func(stored *store.Config) (*store.Config, error) {
+		require.Nil(t, stored)
+		return config, nil
+	}, func(*store.Config) {}))
+	read, err := s.Config(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, config, read)
+	require.NotEmpty(t, read.Revision)
+	require.Equal(t, "two", read.UsablePreviousSecret(now).Reveal())
+	require.True(t, read.UsablePreviousSecret(now.Add(time.Minute)).IsZero())
+}
+
+func TestEntriesCarryAVersion(t *testing.T) {
+	t.Parallel()
+	storage := &logical.InmemStorage{}
+	s := store.New(storage)
+	put(t, s, fullAccount())
+	require.NoError(t, s.SetStatus(t.Context(), "acme", store.Status{CredentialID: "c", State: store.Active}))
+	require.NoError(t, s.UpdateConfig(t.Context(), func(*store.Config) (*store.Config, error) { return &store.Config{}, nil }, func(*store.Config) {}))
+	keys, err := logical.CollectKeys(t.Context(), storage)
+	require.NoError(t, err)
+	require.Len(t, keys, 4)
+	for _, key := range keys {
+		entry, err := storage.Get(t.Context(), key)
+		require.NoError(t, err)
+		require.Contains(t, string(entry.Value), `"version":1`, key)
+		newer := strings.Replace(string(entry.Value), `"version":1`, `"version":2`, 1)
+		require.NoError(t, storage.Put(t.Context(), &logical.StorageEntry{Key: key, Value: []byte(newer)}))
+	}
+	_, err = s.Config(t.Context())
+	requireNewer(t, err)
+	_, err = s.Account(t.Context(), "acme")
+	requireNewer(t, err)
+	_, err = s.Status(t.Context(), fullAccount())
+	requireNewer(t, err)
+	err = s.UpdateAccount(t.Context(), "other", func(*store.Account) (*store.Account, error) {
+		return &store.Account{Name: "other", RefreshToken: credential.New("x")}, nil
+	}, func(*store.Account) {})
+	requireNewer(t, err)
+}
+
+func requireNewer(t *testing.T, err error) {
+	t.Helper()
+	require.Equal(t, fault.Storage, fault.KindOf(err))
+	require.ErrorContains(t, err, "newer version")
+}
+
+func TestEntryThatCannotBeDecoded(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"", "{", `{"version":"x"}`, `{"version":1,"refresh_token":{"secret":"Atzr|x"}}`, "\x00"} {
+		storage := &logical.InmemStorage{}
+		require.NoError(t, storage.Put(t.Context(), &logical.StorageEntry{Key: "account/acme", Value: []byte(value)}))
+		_, err := store.New(storage).Account(t.Context(), "acme")
+		require.Equal(t, fault.Storage, fault.KindOf(err), "%q", value)
+		require.NotContains(t, err.Error(), "Atzr")
+		require.NoError(t, errors.Unwrap(err), "the cause would hold the value")
+	}
+}
+
+func TestFingerprint(t *testing.T) {
+	t.Parallel()
+	s := store.New(&logical.InmemStorage{})
+	one := put(t, s, fullAccount()).Fingerprint
+	require.Regexp(t, "^[0-9a-f]{12}$", one)
+	same := fullAccount()
+	same.Name = "twin"
+	require.Equal(t, one, put(t, s, same).Fingerprint, "the same token has the same fingerprint in a mount")
+	other := fullAccount()
+	other.RefreshToken = credential.New("Atzr|other")
+	require.NotEqual(t, one, put(t, s, other).Fingerprint)
+	require.NotEqual(t, one, put(t, store.New(&logical.InmemStorage{}), fullAccount()).Fingerprint, "it is keyed")
+}
+
+func TestStatusBelongsToACredential(t *testing.T) {
+	t.Parallel()
+	s := store.New(&logical.InmemStorage{})
+	account := put(t, s, fullAccount())
+	status := func(account *store.Account) store.Status {
+		read, err := s.Status(t.Context(), account)
+		require.NoError(t, err)
+		return read
+	}
+	require.Equal(t, store.Active, status(account).State, "it was verified when it was written")
+	bad := store.Status{CredentialID: "c", State: store.ReauthorizationRequired, LastError: "invalid_grant"}
+	require.NoError(t, s.SetStatus(t.Context(), "acme", bad))
+	require.Equal(t, bad, status(account))
+
+	account.CredentialID, account.VerifiedAt = "another", time.Time{}
+	account = put(t, s, account)
+	require.Equal(t, store.Unverified, status(account).State)
+	require.NoError(t, s.SetStatus(t.Context(), "acme", bad), "late news about the old credential")
+	require.Equal(t, store.Unverified, status(account).State)
+
+	require.NoError(t, s.DeleteAccount(t.Context(), "acme", func() {}))
+	require.NoError(t, s.SetStatus(t.Context(), "acme", bad))
+	names, err := s.StatusNames(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, names, "a status does not outlive its account")
+}
+
+func TestUpdateThatChangesNothing(t *testing.T) {
+	t.Parallel()
+	storage := &logical.InmemStorage{}
+	s := store.New(storage)
+	require.NoError(t, s.UpdateAccount(t.Context(), "acme", func(*store.Account) (*store.Account, error) { return nil, nil }, func(*store.Account) { t.Error("committed") }))
+	refused := errors.New("refused")
+	require.ErrorIs(t, s.UpdateAccount(t.Context(), "acme", func(*store.Account) (*store.Account, error) { return nil, refused }, nil), refused)
+	require.ErrorIs(t, s.UpdateConfig(t.Context(), func(*store.Config) (*store.Config, error) { return nil, refused }, nil), refused)
+	keys, err := logical.CollectKeys(t.Context(), storage)
+	require.NoError(t, err)
+	require.Empty(t, keys)
+}
+
+func TestGivenUp(t *testing.T) {
+	t.Parallel()
+	s := store.New(&logical.InmemStorage{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Account(ctx, "acme")
+	require.Equal(t, fault.Storage, fault.KindOf(err))
+	require.ErrorIs(t, err, context.Canceled)
+}

@@ -1,0 +1,171 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package spapi
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/helper/testhelpers/schema"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/internal/amazontest"
+)
+
+const (
+	testClientID     = "amzn1.application-oa2-client.test"
+	testClientSecret = "amzn1.oa2-cs.v1.test"
+)
+
+type testClock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *testClock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *testClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// mount is one mount of the engine with a simulated Amazon behind it.
+type mount struct {
+	t           *testing.T
+	backend     *backend
+	storage     *logical.InmemStorage
+	amazon      *amazontest.Server
+	clock       *testClock
+	replication consts.ReplicationState
+}
+
+func newMount(t *testing.T) *mount {
+	t.Helper()
+	m := &mount{t: t, storage: &logical.InmemStorage{}, clock: &testClock{now: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)}}
+	var err error
+	m.amazon, err = amazontest.New(amazontest.Options{Now: m.clock.Now})
+	require.NoError(t, err)
+	t.Cleanup(m.amazon.Close)
+	m.amazon.AddClient(testClientID, testClientSecret)
+	m.start()
+	return m
+}
+
+// start makes the backend anew, as a restart of the plugin does.
+func (m *mount) start() {
+	m.t.Helper()
+	allowed := m.amazon.URL()
+	conf := logical.TestBackendConfig()
+	conf.StorageView = m.storage
+	conf.Logger = hclog.NewNullLogger()
+	conf.System = &logical.StaticSystemView{ReplicationStateVal: m.replication, PluginEnvironment: &logical.PluginEnvironment{VaultVersion: "1.21.1"}}
+	made, err := Factory(Options{Version: "v1.2.3", Commit: "abc", AllowedEndpoints: &allowed, Now: m.clock.Now, RetryWait: time.Microsecond})(m.t.Context(), conf)
+	require.NoError(m.t, err)
+	require.NoError(m.t, made.Initialize(m.t.Context(), &logical.InitializationRequest{Storage: m.storage}))
+	m.backend = made.(*backend)
+	m.t.Cleanup(func() { made.Cleanup(context.Background()) })
+}
+
+// configured is a mount with a config and the account acme, whose token is
+// cached.
+func configured(t *testing.T) *mount {
+	t.Helper()
+	m := newMount(t)
+	m.ok(logical.UpdateOperation, "config", m.configData())
+	m.ok(logical.UpdateOperation, "accounts/acme", m.accountData("acme"))
+	return m
+}
+
+func (m *mount) configData() map[string]any {
+	return map[string]any{"client_id": testClientID, "client_secret": testClientSecret, "lwa_endpoint": m.amazon.LWAEndpoint()}
+}
+
+func (m *mount) accountData(name string) map[string]any {
+	return map[string]any{"refresh_token": m.amazon.Authorize(testClientID, name)}
+}
+
+// do sends a request as Vault does, with the existence check that turns a write
+// into a create.
+func (m *mount) do(operation logical.Operation, path string, data map[string]any) (*logical.Response, error) {
+	req := &logical.Request{Operation: operation, Path: path, Data: data, Storage: m.storage, MountPoint: "spapi/"}
+	if operation == logical.UpdateOperation {
+		found, exists, err := m.backend.HandleExistenceCheck(m.t.Context(), req)
+		if err != nil {
+			return nil, err
+		}
+		if found && !exists {
+			req.Operation = logical.CreateOperation
+		}
+	}
+	resp, err := m.backend.HandleRequest(m.t.Context(), req)
+	if err == nil && resp != nil && !resp.IsError() {
+		m.validate(req, resp)
+	}
+	return resp, err
+}
+
+// validate holds every answer of every test against what the path declares.
+func (m *mount) validate(req *logical.Request, resp *logical.Response) {
+	m.t.Helper()
+	path := m.backend.Route(req.Path)
+	require.NotNil(m.t, path, req.Path)
+	schema.ValidateResponse(m.t, schema.GetResponseSchema(m.t, path, req.Operation), resp, true)
+}
+
+// ok sends a request that must succeed.
+func (m *mount) ok(operation logical.Operation, path string, data map[string]any) *logical.Response {
+	m.t.Helper()
+	resp, err := m.do(operation, path, data)
+	require.NoError(m.t, err)
+	require.False(m.t, resp.IsError(), "%v", resp)
+	return resp
+}
+
+// read returns the data of an answer.
+func (m *mount) read(path string) map[string]any {
+	m.t.Helper()
+	resp := m.ok(logical.ReadOperation, path, nil)
+	require.NotNil(m.t, resp)
+	return resp.Data
+}
+
+// refused sends a request that must fail with a status, and returns its text.
+func (m *mount) refused(status int, operation logical.Operation, path string, data map[string]any) string {
+	m.t.Helper()
+	resp, err := m.do(operation, path, data)
+	require.Nil(m.t, resp)
+	require.Error(m.t, err)
+	coded, ok := err.(logical.HTTPCodedError) //nolint:errorlint // a wrapped one would lose its status on the way to Vault
+	require.True(m.t, ok, "%T %v", err, err)
+	require.Equal(m.t, status, coded.Code(), "%v", err)
+	return err.Error()
+}
+
+func (m *mount) badRequest(operation logical.Operation, path string, data map[string]any) string {
+	m.t.Helper()
+	return m.refused(http.StatusBadRequest, operation, path, data)
+}
+
+// stored is a copy of everything in storage.
+func (m *mount) stored() map[string]string {
+	m.t.Helper()
+	entries := map[string]string{}
+	require.NoError(m.t, logical.ScanView(m.t.Context(), m.storage, func(key string) {
+		entry, err := m.storage.Get(m.t.Context(), key)
+		require.NoError(m.t, err)
+		entries[key] = string(entry.Value)
+	}))
+	return entries
+}

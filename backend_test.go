@@ -5,6 +5,7 @@ package spapi
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -73,9 +74,7 @@ func TestUnknownFieldsAreRefusedEverywhere(t *testing.T) {
 	before := m.stored()
 	for _, req := range everyRequest(m) {
 		data := map[string]any{"refresh_tokn": "x"}
-		for name, value := range req.Data {
-			data[name] = value
-		}
+		maps.Copy(data, req.Data)
 		text := m.badRequest(req.Operation, req.Path, data)
 		require.Contains(t, text, `"refresh_tokn"`, "%s %s", req.Operation, req.Path)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
-	"vault-plugin-secrets-spapi/backend/endpoint"
 	"vault-plugin-secrets-spapi/backend/fault"
 )
 
@@ -53,7 +52,7 @@ func (b *backend) vaultError(req *logical.Request, err error) error {
 // message is what the reader sees: what happened, and what to do next.
 func message(failed *fault.Error, mount string) string {
 	text := failed.Error()
-	if failed.Account != "" && !strings.Contains(text, failed.Account) {
+	if failed.Account != "" && failed.Kind != fault.EndpointForbidden && !strings.Contains(text, failed.Account) {
 		text = fmt.Sprintf("account %q: %s", failed.Account, text)
 	}
 	if next := nextStep(failed, mount); next != "" {
@@ -83,9 +82,9 @@ func nextStep(failed *fault.Error, mount string) string {
 		}
 		return fmt.Sprintf("The application is at fault, not the account: write its current client secret with: vault write %sconfig client_secret=@file", mount)
 	case fault.EndpointForbidden:
-		return fmt.Sprintf("Register the plugin with -env %s=<url> and reload it, or write Amazon's endpoint to %sconfig", endpoint.EnvVar, mount)
+		return fmt.Sprintf("Write another to %sconfig, or register the plugin anew and reload it", mount)
 	case fault.RateLimited, fault.Unavailable, fault.BadAnswer:
-		return "Nothing stored was changed; try again"
+		return "Try again later"
 	case fault.Storage:
 		return "Nothing was half done; see the log of Vault for the cause"
 	}

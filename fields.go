@@ -178,19 +178,13 @@ func shortDuration(d time.Duration) string {
 	return text
 }
 
-// timestamp reads a time in RFC 3339 of this or the next century; empty means
-// the fallback.
+// timestamp reads a time in RFC 3339 of this or the next century.
 func (f *fields) timestamp(name string, into *time.Time, fallback time.Time) {
 	value, present := f.value(name, func() { *into = fallback })
 	if !present {
 		return
 	}
-	text := strings.TrimSpace(fmt.Sprint(value))
-	if text == "" {
-		*into = fallback
-		return
-	}
-	moment, err := time.Parse(time.RFC3339, text)
+	moment, err := time.Parse(time.RFC3339, strings.TrimSpace(fmt.Sprint(value)))
 	switch {
 	case err != nil:
 		f.fail(name, "must be %s", expected(framework.TypeTime))

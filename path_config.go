@@ -125,9 +125,9 @@ func (b *backend) pathConfigRead(ctx context.Context, req *logical.Request, _ *f
 	}
 	data := map[string]any{
 		"client_id":                config.ClientID,
-		"client_secret_set":        !config.ClientSecret.IsZero(),
-		"client_secret_set_at":     rfc3339(config.ClientSecretSetAt),
-		"client_secret_expires_at": rfc3339(config.ClientSecretExpiresAt),
+		"client_secret_set":        !config.Secret.Value.IsZero(),
+		"client_secret_set_at":     rfc3339(config.Secret.SetAt),
+		"client_secret_expires_at": rfc3339(config.Secret.ExpiresAt),
 		"application_id":           config.ApplicationID,
 		"redirect_uri":             config.RedirectURI,
 		"region":                   config.Region,
@@ -142,11 +142,11 @@ func (b *backend) pathConfigRead(ctx context.Context, req *logical.Request, _ *f
 	if config.SPAPIEndpoint == "" {
 		data["sp_api_endpoint"] = sellingpartner.Region(config.Region).Endpoint(config.Sandbox)
 	}
-	if now := b.opts.Now(); !config.UsablePreviousSecret(now).IsZero() {
-		data["previous_client_secret_expires_at"] = rfc3339(config.PreviousSecretExpires)
+	if now := b.opts.Now(); !config.UsablePrevious(now).IsZero() {
+		data["previous_client_secret_expires_at"] = rfc3339(config.PreviousUntil)
 	}
 	resp := &logical.Response{Data: data}
-	if warning := b.expiryWarning("the client secret", config.ClientSecretExpiresAt); warning != "" {
+	if warning := b.expiryWarning("the client secret", config.Secret.ExpiresAt); warning != "" {
 		resp.AddWarning(warning + "; Amazon stops accepting it then: make a new one in Seller Central and write it here")
 	}
 	return resp, nil
@@ -186,7 +186,7 @@ func (b *backend) pathConfigWrite(ctx context.Context, req *logical.Request, dat
 // applyConfig sets the fields that the request names.
 func (b *backend) applyConfig(f *fields, config *store.Config) {
 	f.text("client_id", 256, &config.ClientID, "", oneWord)
-	f.timestamp("client_secret_expires_at", &config.ClientSecretExpiresAt, config.ClientSecretSetAt.Add(issuer.SecretLifetime))
+	f.timestamp("client_secret_expires_at", &config.Secret.ExpiresAt, config.Secret.SetAt.Add(issuer.SecretLifetime))
 	f.text("application_id", 256, &config.ApplicationID, "", oneWord)
 	f.text("redirect_uri", 2048, &config.RedirectURI, "", httpsURL)
 	f.text("region", 16, &config.Region, store.DefaultRegion, knownRegion)

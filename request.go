@@ -50,7 +50,7 @@ func (b *backend) checkFields(req *logical.Request) error {
 		return nil
 	}
 	path := b.Route(req.Path)
-	if path == nil {
+	if path == nil || path.TakesArbitraryInput {
 		return nil
 	}
 	names := make([]string, 0, len(req.Data))

@@ -71,7 +71,7 @@ func (p Policy) CheckLWA(raw string) error {
 	if isAmazon || p.allows(parsed) {
 		return nil
 	}
-	return fmt.Errorf("only %s receives credentials; another endpoint must be allowed where the plugin is registered (-env %s=<url>)", LWA, EnvVar)
+	return fmt.Errorf("must be %s, or one that the registration of the plugin allows (-env %s=<url>)", LWA, EnvVar)
 }
 
 // CheckSellingPartner returns why raw may not serve as SP-API base URL, or nil.
@@ -89,7 +89,7 @@ func (p Policy) CheckSellingPartner(raw string) error {
 	if isAmazon || p.allows(parsed) {
 		return nil
 	}
-	return fmt.Errorf("must be one of %s; another endpoint must be allowed where the plugin is registered (-env %s=<url>)",
+	return fmt.Errorf("must be one of %s, or one that the registration of the plugin allows (-env %s=<url>)",
 		strings.Join(sellingpartner.Endpoints(), ", "), EnvVar)
 }
 

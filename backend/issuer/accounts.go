@@ -54,6 +54,9 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 			account.RefreshToken, account.VerifiedAt = merged.RefreshToken, proof.IssuedAt.UTC()
 			proof.accountGeneration = account.Generation
 		}
+		if unproven != nil {
+			account.UnprovenBecause = unproven.Error()
+		}
 		return account, nil
 	}, func(account *store.Account) {
 		written = account
@@ -83,7 +86,7 @@ func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*sto
 	}
 	if !change.RefreshToken.IsZero() {
 		account.RefreshToken, account.Fingerprint = change.RefreshToken, ""
-		account.CredentialID, account.VerifiedAt = store.NewID(), time.Time{}
+		account.CredentialID, account.VerifiedAt, account.UnprovenBecause = store.NewID(), time.Time{}, ""
 	}
 	if err := change.Apply(account); err != nil {
 		return nil, err

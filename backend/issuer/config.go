@@ -97,14 +97,16 @@ func (i *Issuer) mergeConfig(ctx context.Context, stored *store.Config, change C
 	switch {
 	case config.ClientID == "":
 		return nil, fault.BadField("client_id", "is required")
-	case config.ClientSecret.IsZero():
+	case config.Secret.Value.IsZero():
 		return nil, fault.BadField("client_secret", "is required to create the config")
 	}
 	if stored == nil || config.ClientID != stored.ClientID || config.LWAEndpoint != stored.LWAEndpoint || config.Region != stored.Region {
 		config.Generation = store.NewID()
 	}
 	if stored != nil && config.ClientID != stored.ClientID {
-		if config.PreviousClientSecret = (credential.Secret{}); !change.Force {
+		config.Previous, config.PreviousUntil = store.ClientSecret{}, time.Time{} // of another client id
+		config.Secret.Proven = false
+		if !change.Force {
 			return config, i.refuseWithAccounts(ctx)
 		}
 	}
@@ -127,18 +129,24 @@ func (i *Issuer) refuseWithAccounts(ctx context.Context) error {
 func (i *Issuer) replaceSecret(config *store.Config, secret credential.Secret) {
 	now := i.now().UTC()
 	switch {
-	case secret.Equal(config.ClientSecret):
+	case secret.Equal(config.Secret.Value):
 		return
-	case secret.Equal(config.PreviousClientSecret): // back to the one before
-		config.ClientSecret, config.PreviousClientSecret = config.PreviousClientSecret, config.ClientSecret
-		config.ClientSecretSetAt = now
-		config.ClientSecretExpiresAt, config.PreviousSecretExpires = config.PreviousSecretExpires, config.ClientSecretExpiresAt
+	case secret.Equal(config.Previous.Value): // back to the one before
+		config.Secret, config.Previous = config.Previous, config.Secret
+		config.PreviousUntil = now.Add(secretOverlap)
 		return
+	case i.isKnownToWork(config) || config.UsablePrevious(now).IsZero():
+		// Otherwise the one before stays: a secret that nobody ever saw working
+		// must not push out the one that works.
+		config.Previous, config.PreviousUntil = config.Secret, now.Add(secretOverlap)
 	}
-	if !config.ClientSecret.IsZero() {
-		config.PreviousClientSecret, config.PreviousSecretExpires = config.ClientSecret, now.Add(secretOverlap)
-	}
-	config.ClientSecret, config.ClientSecretSetAt, config.ClientSecretExpiresAt = secret, now, now.Add(SecretLifetime)
+	config.Secret = store.ClientSecret{Value: secret, SetAt: now, ExpiresAt: now.Add(SecretLifetime)}
+}
+
+// isKnownToWork reports whether Amazon has accepted the current client secret.
+func (i *Issuer) isKnownToWork(config *store.Config) bool {
+	worked := i.worked.Load()
+	return config.Secret.Proven || (worked != nil && worked.revision == config.Revision && !worked.previous)
 }
 
 // proveConfig asks Amazon for a grantless token with the new client secret
@@ -149,8 +157,9 @@ func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unprove
 		return fault.Of(err), nil
 	}
 	defer done()
-	app := lwa.Application{Endpoint: config.LWAEndpoint, ClientID: config.ClientID, ClientSecret: config.ClientSecret}
+	app := lwa.Application{Endpoint: config.LWAEndpoint, ClientID: config.ClientID, ClientSecret: config.Secret.Value}
 	if _, err = i.lwa.ClientCredentials(exchange, app, lwa.ScopeNotifications); err == nil {
+		config.Secret.Proven = true
 		return nil, nil
 	}
 	if failed := fault.Of(err); failed.Kind != fault.InvalidClient {

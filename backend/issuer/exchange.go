@@ -73,9 +73,9 @@ func (i *Issuer) withSecrets(config *store.Config, call func(lwa.Application) (l
 		return lwa.Token{}, err
 	}
 	app := lwa.Application{Endpoint: config.LWAEndpoint, ClientID: config.ClientID}
-	current, previous := config.ClientSecret, config.UsablePreviousSecret(i.now())
+	current, previous := config.Secret.Value, config.UsablePrevious(i.now())
 	first, second := current, previous
-	if worked := i.previousWorked.Load(); !previous.IsZero() && worked != nil && *worked == config.Revision {
+	if worked := i.worked.Load(); !previous.IsZero() && worked != nil && worked.previous && worked.revision == config.Revision {
 		first, second = previous, current
 	}
 
@@ -96,14 +96,17 @@ func (i *Issuer) withSecrets(config *store.Config, call func(lwa.Application) (l
 
 func isKind(err error, kind fault.Kind) bool { return err != nil && fault.KindOf(err) == kind }
 
-// rememberWorked notes which client secret Amazon accepted.
-func (i *Issuer) rememberWorked(config *store.Config, worked credential.Secret) {
-	if worked.Equal(config.ClientSecret) {
-		i.previousWorked.Store(nil)
-		return
+// workedSecret is which of a config's client secrets Amazon accepted last.
+type workedSecret struct {
+	revision string // of the config
+	previous bool
+}
+
+func (i *Issuer) rememberWorked(config *store.Config, secret credential.Secret) {
+	now := workedSecret{revision: config.Revision, previous: !secret.Equal(config.Secret.Value)}
+	if before := i.worked.Load(); before == nil || *before != now {
+		i.worked.Store(&now)
 	}
-	revision := config.Revision
-	i.previousWorked.Store(&revision)
 }
 
 // appFailure is Amazon's refusal of the application's own credentials. It is a

@@ -40,7 +40,7 @@ func TestNothingAmazonSaysDestroysACredential(t *testing.T) {
 			require.Equal(t, before, h.storedRefreshToken("acme"))
 			config, err := h.store.Config(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, clientSecret, config.ClientSecret.Reveal())
+			require.Equal(t, clientSecret, config.Secret.Value.Reveal())
 
 			h.amazon.ClearFaults()
 			h.clock.advance(24 * time.Hour) // beyond any lifetime and back-off

@@ -65,9 +65,7 @@ type Issuer struct {
 
 	slots      slots
 	appFailure atomic.Pointer[appFailure]
-	// previousWorked is the config revision whose previous client secret was
-	// the last that Amazon accepted.
-	previousWorked atomic.Pointer[string]
+	worked     atomic.Pointer[workedSecret]
 }
 
 // New returns an Issuer. Close it after use.

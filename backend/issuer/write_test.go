@@ -119,7 +119,7 @@ func TestConfigWriteThatFailsToApply(t *testing.T) {
 	require.ErrorIs(t, err, bad)
 	config, err := h.store.Config(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, clientSecret, config.ClientSecret.Reveal())
+	require.Equal(t, clientSecret, config.Secret.Value.Reveal())
 }
 
 func TestReplacedSecrets(t *testing.T) {
@@ -134,23 +134,28 @@ func TestReplacedSecrets(t *testing.T) {
 	write := func(secret string) {
 		h.writeConfig(issuer.ConfigChange{ClientSecret: credential.New(secret)}, func(*store.Config) {})
 	}
-	require.Equal(t, now.Add(180*24*time.Hour), read().ClientSecretExpiresAt)
+	require.Equal(t, now.Add(180*24*time.Hour), read().Secret.ExpiresAt)
 
 	h.clock.advance(time.Hour)
 	write(clientSecret)
-	require.Equal(t, now, read().ClientSecretSetAt, "the same secret is as old as before")
-	require.True(t, read().PreviousClientSecret.IsZero())
+	require.Equal(t, now, read().Secret.SetAt, "the same secret is as old as before")
+	require.True(t, read().Previous.Value.IsZero())
 
 	write("two")
-	require.Equal(t, clientSecret, read().PreviousClientSecret.Reveal())
-	require.Equal(t, h.clock.Now().Add(7*24*time.Hour), read().PreviousSecretExpires)
+	require.Equal(t, clientSecret, read().Previous.Value.Reveal())
+	require.Equal(t, h.clock.Now().Add(7*24*time.Hour), read().PreviousUntil)
+
+	write("three")
+	require.Equal(t, clientSecret, read().Previous.Value.Reveal(), "nobody ever saw the second working")
 
 	write(clientSecret) // back
-	require.Equal(t, clientSecret, read().ClientSecret.Reveal())
-	require.Equal(t, "two", read().PreviousClientSecret.Reveal())
+	require.Equal(t, clientSecret, read().Secret.Value.Reveal())
+	require.Equal(t, now.Add(180*24*time.Hour), read().Secret.ExpiresAt, "as old as it is")
+	require.Equal(t, "three", read().Previous.Value.Reveal())
+	require.Equal(t, h.clock.Now().Add(7*24*time.Hour), read().PreviousUntil)
 
 	h.writeConfig(issuer.ConfigChange{Force: true}, func(c *store.Config) { c.ClientID = "another" })
-	require.True(t, read().PreviousClientSecret.IsZero(), "secrets belong to a client id")
+	require.True(t, read().Previous.Value.IsZero(), "secrets belong to a client id")
 }
 
 func TestClientIDOfAccounts(t *testing.T) {

@@ -68,6 +68,9 @@ func (a *answer) fault(ctx context.Context, err error, scrub scrubber) *fault.Er
 
 	kind := kindOf(a.status, oauthError.Code)
 	failed := fault.New(kind, "%s", messageOf(kind))
+	if a.status >= http.StatusMultipleChoices && a.status < http.StatusBadRequest {
+		failed.Message = "Amazon answered with a redirect, which is not followed"
+	}
 	failed.Status = a.status
 	failed.Code = scrub.clean(oauthError.Code)
 	failed.Description = scrub.clean(oauthError.Description)

@@ -32,9 +32,10 @@ type Account struct {
 	AuthorizedAt           time.Time         `json:"authorized_at"`
 	AuthorizationExpiresAt time.Time         `json:"authorization_expires_at,omitzero"`
 	Enabled                bool              `json:"enabled"`
-	GenerateLease          *bool             `json:"generate_lease,omitempty"` // nil: the config's
-	TokenMinTTL            time.Duration     `json:"token_min_ttl,omitempty"`  // 0: the config's
-	VerifiedAt             time.Time         `json:"verified_at,omitzero"`     // when the refresh token was proven at its write
+	GenerateLease          *bool             `json:"generate_lease,omitempty"`   // nil: the config's
+	TokenMinTTL            time.Duration     `json:"token_min_ttl,omitempty"`    // 0: the config's
+	VerifiedAt             time.Time         `json:"verified_at,omitzero"`       // when the refresh token was proven at its write
+	UnprovenBecause        string            `json:"unproven_because,omitempty"` // why it was not, if Amazon was asked
 	CreatedAt              time.Time         `json:"created_at"`
 	UpdatedAt              time.Time         `json:"updated_at"`
 }

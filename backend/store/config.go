@@ -18,22 +18,28 @@ type Config struct {
 	// Revision changes with every write.
 	Revision string `json:"revision"`
 
-	ClientID               string            `json:"client_id"`
-	ClientSecret           credential.Secret `json:"-"`
-	ClientSecretSetAt      time.Time         `json:"client_secret_set_at"`
-	ClientSecretExpiresAt  time.Time         `json:"client_secret_expires_at"`
-	PreviousClientSecret   credential.Secret `json:"-"`
-	PreviousSecretExpires  time.Time         `json:"previous_client_secret_expires_at,omitzero"`
-	ApplicationID          string            `json:"application_id,omitempty"`
-	RedirectURI            string            `json:"redirect_uri,omitempty"`
-	Region                 string            `json:"region"`
-	Sandbox                bool              `json:"sandbox"`
-	TokenMinTTL            time.Duration     `json:"token_min_ttl"`
-	GenerateLease          bool              `json:"generate_lease"`
-	RequestTimeout         time.Duration     `json:"request_timeout"`
-	MaxConcurrentExchanges int               `json:"max_concurrent_exchanges"`
-	LWAEndpoint            string            `json:"lwa_endpoint"`
-	SPAPIEndpoint          string            `json:"sp_api_endpoint,omitempty"` // empty: from region and sandbox
+	ClientID               string        `json:"client_id"`
+	Secret                 ClientSecret  `json:"secret"`
+	Previous               ClientSecret  `json:"previous,omitzero"`
+	PreviousUntil          time.Time     `json:"previous_until,omitzero"` // when Amazon stops accepting Previous
+	ApplicationID          string        `json:"application_id,omitempty"`
+	RedirectURI            string        `json:"redirect_uri,omitempty"`
+	Region                 string        `json:"region"`
+	Sandbox                bool          `json:"sandbox"`
+	TokenMinTTL            time.Duration `json:"token_min_ttl"`
+	GenerateLease          bool          `json:"generate_lease"`
+	RequestTimeout         time.Duration `json:"request_timeout"`
+	MaxConcurrentExchanges int           `json:"max_concurrent_exchanges"`
+	LWAEndpoint            string        `json:"lwa_endpoint"`
+	SPAPIEndpoint          string        `json:"sp_api_endpoint,omitempty"` // empty: from region and sandbox
+}
+
+// ClientSecret is a client secret of the application.
+type ClientSecret struct {
+	Value     credential.Secret `json:"-"`
+	SetAt     time.Time         `json:"set_at"`
+	ExpiresAt time.Time         `json:"expires_at"`
+	Proven    bool              `json:"proven"` // Amazon accepted it when it was written
 }
 
 // Defaults of a config.
@@ -45,11 +51,11 @@ const (
 	DefaultGenerateLease          = true
 )
 
-// UsablePreviousSecret is the client secret before the current one, while
-// Amazon still accepts it at now.
-func (c *Config) UsablePreviousSecret(now time.Time) credential.Secret {
-	if now.Before(c.PreviousSecretExpires) {
-		return c.PreviousClientSecret
+// UsablePrevious is the client secret before the current one, while Amazon still
+// accepts it at now.
+func (c *Config) UsablePrevious(now time.Time) credential.Secret {
+	if now.Before(c.PreviousUntil) {
+		return c.Previous.Value
 	}
 	return credential.Secret{}
 }
@@ -58,8 +64,8 @@ func (c *Config) UsablePreviousSecret(now time.Time) credential.Secret {
 type configEntry struct {
 	versioned
 	Config
-	SealedClientSecret         string `json:"client_secret"`
-	SealedPreviousClientSecret string `json:"previous_client_secret,omitempty"`
+	SealedSecret   string `json:"client_secret"`
+	SealedPrevious string `json:"previous_client_secret,omitempty"`
 }
 
 // Config reads the config; nil if there is none.
@@ -70,8 +76,8 @@ func (s *Store) Config(ctx context.Context) (*Config, error) {
 		return nil, err
 	}
 	config := entry.Config
-	config.ClientSecret = credential.New(entry.SealedClientSecret)
-	config.PreviousClientSecret = credential.New(entry.SealedPreviousClientSecret)
+	config.Secret.Value = credential.New(entry.SealedSecret)
+	config.Previous.Value = credential.New(entry.SealedPrevious)
 	return &config, nil
 }
 
@@ -92,8 +98,8 @@ func (s *Store) UpdateConfig(ctx context.Context, change func(stored *Config) (*
 	config.Revision = NewID()
 	entry := configEntry{
 		versioned: currentVersion(), Config: *config,
-		SealedClientSecret:         config.ClientSecret.Reveal(),
-		SealedPreviousClientSecret: config.PreviousClientSecret.Reveal(),
+		SealedSecret:   config.Secret.Value.Reveal(),
+		SealedPrevious: config.Previous.Value.Reveal(),
 	}
 	if err := s.write(ctx, KeyConfig, "config", entry); err != nil {
 		return err

@@ -54,7 +54,7 @@ func (s *Store) Status(ctx context.Context, account *Account) (Status, error) {
 // InitialStatus is the status of an account without any exchange since its
 // refresh token was written.
 func InitialStatus(account *Account) Status {
-	status := Status{CredentialID: account.CredentialID, State: Unverified}
+	status := Status{CredentialID: account.CredentialID, State: Unverified, LastError: account.UnprovenBecause}
 	if !account.VerifiedAt.IsZero() {
 		status.State, status.LastExchangeAt = Active, account.VerifiedAt
 	}

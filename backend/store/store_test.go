@@ -57,8 +57,8 @@ func TestConfigKeepsEverything(t *testing.T) {
 	s := store.New(&logical.InmemStorage{})
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	config := &store.Config{
-		Generation: "g", ClientID: "id", ClientSecret: credential.New("one"), ClientSecretSetAt: now, ClientSecretExpiresAt: now.Add(time.Hour),
-		PreviousClientSecret: credential.New("two"), PreviousSecretExpires: now.Add(time.Minute), ApplicationID: "app", RedirectURI: "https://x", Region: "eu", Sandbox: true,
+		Generation: "g", ClientID: "id", Secret: store.ClientSecret{Value: credential.New("one"), SetAt: now, ExpiresAt: now.Add(time.Hour), Proven: true},
+		Previous: store.ClientSecret{Value: credential.New("two"), SetAt: now, ExpiresAt: now.Add(time.Hour)}, PreviousUntil: now.Add(time.Minute), ApplicationID: "app", RedirectURI: "https://x", Region: "eu", Sandbox: true,
 		TokenMinTTL: time.Minute, GenerateLease: true, RequestTimeout: time.Second, MaxConcurrentExchanges: 3, LWAEndpoint: "https://l", SPAPIEndpoint: "https://s",
 	}
 	require.NoError(t, s.UpdateConfig(t.Context(), func(stored *store.Config) (*store.Config, error) {
@@ -69,8 +69,8 @@ func TestConfigKeepsEverything(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, config, read)
 	require.NotEmpty(t, read.Revision)
-	require.Equal(t, "two", read.UsablePreviousSecret(now).Reveal())
-	require.True(t, read.UsablePreviousSecret(now.Add(time.Minute)).IsZero())
+	require.Equal(t, "two", read.UsablePrevious(now).Reveal())
+	require.True(t, read.UsablePrevious(now.Add(time.Minute)).IsZero())
 }
 
 func TestEntriesCarryAVersion(t *testing.T) {

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/hashicorp/go-hclog"
@@ -21,21 +22,26 @@ var (
 )
 
 func main() {
-	logger := hclog.New(&hclog.LoggerOptions{})
-	if err := serve(os.Args[1:], logger); err != nil {
-		logger.Error("the plugin is shutting down", "error", err)
+	if err := serve(os.Args[1:]); err != nil {
+		// Vault reads the log of a plugin as JSON; text would count as debug.
+		hclog.New(&hclog.LoggerOptions{JSONFormat: true}).Error("the plugin is shutting down", "error", err)
 		os.Exit(1)
 	}
 }
 
-func serve(args []string, logger hclog.Logger) error {
+func serve(args []string) error {
 	meta := &api.PluginAPIClientMeta{}
-	if err := meta.FlagSet().Parse(args); err != nil {
+	flags := meta.FlagSet()
+	printVersion := flags.Bool("version", false, "print the version to register the plugin as, and exit")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if *printVersion {
+		_, err := fmt.Println(version)
 		return err
 	}
 	return plugin.ServeMultiplex(&plugin.ServeOpts{
 		BackendFactoryFunc: spapi.Factory(spapi.Options{Version: version, Commit: commit}),
 		TLSProviderFunc:    api.VaultPluginTLSProvider(meta.GetTLSConfig()),
-		Logger:             logger,
 	})
 }

@@ -152,7 +152,11 @@ func (i *Issuer) isKnownToWork(config *store.Config) bool {
 // proveConfig asks Amazon for a grantless token with the new client secret
 // alone. Only Amazon's refusal of the client is an error.
 func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unproven *fault.Error, err error) {
-	exchange, done, err := i.admit(ctx, i.newSettings(config))
+	limits := i.newSettings(config)
+	if inForce := i.settings.Load(); inForce != nil {
+		limits.maxExchanges = inForce.maxExchanges
+	}
+	exchange, done, err := i.admit(ctx, limits)
 	if err != nil {
 		return fault.Of(err), nil
 	}

@@ -141,7 +141,9 @@ func (i *Issuer) saveChanged(rec *record, account *store.Account, u *unsaved) (*
 		}
 		stored.RefreshToken, stored.Fingerprint = u.refreshToken, ""
 		return stored, nil
-	}, func(*store.Account) {})
+	}, func(*store.Account) {
+		i.logger.Info("Amazon changed the refresh token of an account; the new one is stored", "account", account.Name)
+	})
 
 	rec.mu.Lock()
 	rec.unsaved = nil
@@ -153,7 +155,6 @@ func (i *Issuer) saveChanged(rec *record, account *store.Account, u *unsaved) (*
 		i.logger.Error("Amazon changed the refresh token of an account, and storage would not take it; it is kept in memory and tried again at the next read", "account", account.Name, "error", err)
 		return nil, fault.Of(err).OfAccount(account.Name)
 	}
-	i.logger.Info("Amazon changed the refresh token of an account; the new one is stored", "account", account.Name)
 	i.noteSuccess(account, u.token)
 	return u.token, nil
 }

@@ -243,9 +243,9 @@ func TestChangedRefreshTokenIsStoredBeforeUse(t *testing.T) {
 	}
 	require.Equal(t, 1, h.amazon.Exchanges("acme"), "and no second exchange")
 	require.Equal(t, before, h.storedRefreshToken("acme"))
-	h.Tidy()
-
 	h.storage.Underlying().FailPut(false)
+	h.Tidy() // needs no reader
+	require.Eventually(t, func() bool { return h.storedRefreshToken("acme") == "Atzr|changed" }, patience, time.Millisecond)
 	h.token("acme")
 	require.Equal(t, 1, h.amazon.Exchanges("acme"), "neither the access token nor the refresh token was lost")
 	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))

@@ -165,24 +165,29 @@ func (i *Issuer) look(rec *record, minTTL time.Duration, fresh *token) (*Issued,
 		return nil, disabled(rec.name)
 	}
 	now := i.now()
-	failure := state.failureAt(settings, now)
+	failed := i.failureAt(state, settings, now)
 	if token := state.token; token.belongsTo(state.account, settings) {
 		issued := issue(token, state.account, settings, minTTL, now)
 		if issued.Left >= max(issued.MinTTL, time.Second) || (token == fresh && issued.Left >= time.Second) {
-			if failure != nil {
-				issued.Failure = failure.err
+			if issued.Left < renewBelow(issued.MinTTL, issued.Lifetime) {
+				issued.Failure, issued.due = failed, failed == nil
 			}
-			issued.due = failure == nil && issued.Left < renewBelow(issued.MinTTL, issued.Lifetime)
 			return issued, nil
 		}
 	}
-	if failure != nil {
-		return i.staleOr(rec, failure.err)
-	}
-	if err := i.appFailureAt(settings.revision, now); err != nil {
-		return nil, err.OfAccount(rec.name)
+	if failed != nil {
+		return i.staleOr(rec, failed.OfAccount(rec.name))
 	}
 	return nil, nil
+}
+
+// failureAt is what keeps the account from being exchanged at now: its own last
+// failure, or the application's. It is nil if nothing does.
+func (i *Issuer) failureAt(s *state, set *settings, now time.Time) *fault.Error {
+	if failure := s.failureAt(set, now); failure != nil {
+		return failure.err
+	}
+	return i.appFailureAt(set.revision, now)
 }
 
 // staleOr returns a token that lives long enough to be of use when Amazon

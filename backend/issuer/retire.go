@@ -48,14 +48,18 @@ func (i *Issuer) Retire(account string, accessToken credential.Secret) {
 }
 
 // Tidy forgets the accounts that nobody reads any more. It looks into memory
-// only.
+// only, but for a refresh token that is still to be stored: it starts that.
 func (i *Issuer) Tidy() {
 	now := i.now()
 	i.records.Range(func(_, value any) bool {
 		rec := value.(*record)
 		rec.mu.Lock()
 		defer rec.mu.Unlock()
-		if rec.flight == nil && rec.unsaved == nil && rec.idleAt(now) {
+		switch {
+		case rec.flight != nil:
+		case rec.unsaved != nil:
+			_, _ = i.start(rec, &flight{ahead: true}) // fails only when closing
+		case rec.idleAt(now):
 			i.sweep(rec)
 		}
 		return true

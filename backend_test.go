@@ -180,7 +180,7 @@ func TestSealWrapNamesRealKeys(t *testing.T) {
 	refreshToken := m.amazon.Authorize(testClientID, "acme")
 	m.ok(logical.UpdateOperation, "accounts/acme", map[string]any{"refresh_token": refreshToken})
 	m.amazon.RevokeAuthorization("acme")
-	m.clock.advance(time.Hour)
+	m.clock.Advance(time.Hour)
 	m.badRequest(logical.ReadOperation, "token/acme", nil) // writes a status
 	wrapped := m.backend.SpecialPaths().SealWrapStorage
 	used := map[string]bool{}

@@ -6,7 +6,6 @@ package spapi
 import (
 	"context"
 	"net/http"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,36 +23,19 @@ const (
 	testClientSecret = "amzn1.oa2-cs.v1.test"
 )
 
-type testClock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *testClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *testClock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // mount is one mount of the engine with a simulated Amazon behind it.
 type mount struct {
 	t           *testing.T
 	backend     *backend
 	storage     *logical.InmemStorage
 	amazon      *amazontest.Server
-	clock       *testClock
+	clock       *amazontest.Clock
 	replication consts.ReplicationState
 }
 
 func newMount(t *testing.T) *mount {
 	t.Helper()
-	m := &mount{t: t, storage: &logical.InmemStorage{}, clock: &testClock{now: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)}}
+	m := &mount{t: t, storage: &logical.InmemStorage{}, clock: amazontest.NewClock(time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC))}
 	var err error
 	m.amazon, err = amazontest.New(amazontest.Options{Now: m.clock.Now})
 	require.NoError(t, err)

@@ -58,7 +58,7 @@ func TestAccountPartialWrites(t *testing.T) {
 	want := m.read("accounts/acme")
 	require.Equal(t, map[string]string{"team": "a", "env": "b"}, want["metadata"])
 	require.Equal(t, []string{"A1PA6795UKMFR9", "A13V1IB3VIYZZH"}, want["marketplace_ids"])
-	m.clock.advance(time.Minute)
+	m.clock.Advance(time.Minute)
 	for name, value := range map[string]any{"kind": "vendor", "enabled": true, "selling_partner_id": "B", "region": "fe", "generate_lease": true, "token_min_ttl": int64(120), "authorization_expires_at": "2027-02-01T00:00:00Z"} {
 		m.ok(logical.UpdateOperation, "accounts/acme", map[string]any{name: value})
 		want[name], want["updated_at"] = value, "2026-05-06T07:09:09Z"
@@ -237,7 +237,7 @@ func TestAccountDelete(t *testing.T) {
 	t.Parallel()
 	m := configured(t)
 	m.amazon.RevokeAuthorization("acme")
-	m.clock.advance(time.Hour)
+	m.clock.Advance(time.Hour)
 	m.badRequest(logical.ReadOperation, "token/acme", nil)
 	require.Contains(t, m.stored(), "status/acme")
 	m.ok(logical.DeleteOperation, "accounts/acme", nil)

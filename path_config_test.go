@@ -84,7 +84,7 @@ func TestConfigVerify(t *testing.T) {
 	require.Equal(t, before, m.stored())
 	require.Nil(t, m.ok(logical.UpdateOperation, "config", map[string]any{"client_secret": "unproven", "verify": false}))
 	require.Equal(t, "2026-05-13T07:08:09Z", m.read("config")["previous_client_secret_expires_at"])
-	m.clock.advance(7 * 24 * time.Hour)
+	m.clock.Advance(7 * 24 * time.Hour)
 	require.NotContains(t, m.read("config"), "previous_client_secret_expires_at")
 }
 
@@ -92,11 +92,11 @@ func TestConfigExpiryWarning(t *testing.T) {
 	t.Parallel()
 	m := configured(t)
 	warnings := func() []string { return m.ok(logical.ReadOperation, "config", nil).Warnings }
-	m.clock.advance(150*24*time.Hour - time.Second)
+	m.clock.Advance(150*24*time.Hour - time.Second)
 	require.Empty(t, warnings())
-	m.clock.advance(2 * time.Second)
+	m.clock.Advance(2 * time.Second)
 	require.Contains(t, strings.Join(warnings(), ""), "in 29 days")
-	m.clock.advance(30 * 24 * time.Hour)
+	m.clock.Advance(30 * 24 * time.Hour)
 	require.Contains(t, strings.Join(warnings(), ""), "expired at")
 }
 

@@ -18,7 +18,7 @@ import (
 func TestTokenLeased(t *testing.T) {
 	t.Parallel()
 	m := configured(t)
-	m.clock.advance(1500 * time.Millisecond)
+	m.clock.Advance(1500 * time.Millisecond)
 	resp := m.ok(logical.ReadOperation, "token/acme", nil)
 	owner, live := m.amazon.AccountOf(resp.Data["access_token"].(string))
 	require.True(t, live)
@@ -42,13 +42,13 @@ func TestTokenUnleased(t *testing.T) {
 	require.Equal(t, int64(1800), resp.Data["ttl"])
 	require.Equal(t, int64(1800), resp.Data["rotation_period"])
 	first := resp.Data["access_token"]
-	m.clock.advance(1801 * time.Second) // Vault Agent sleeps ttl and a second
+	m.clock.Advance(1801 * time.Second) // Vault Agent sleeps ttl and a second
 	require.NotEqual(t, first, m.read("token/acme")["access_token"])
 
 	resp = m.ok(logical.ReadOperation, "token/acme", map[string]any{"min_ttl": "50m"})
 	require.Equal(t, int64(600), resp.Data["ttl"])
 	require.Equal(t, int64(600), resp.Data["rotation_period"])
-	m.clock.advance(10 * time.Minute)
+	m.clock.Advance(10 * time.Minute)
 	resp = m.ok(logical.ReadOperation, "token/acme", map[string]any{"min_ttl": 3000})
 	require.Equal(t, int64(1), resp.Data["ttl"], "at least 1")
 }
@@ -58,14 +58,14 @@ func TestTokenUnleasedStale(t *testing.T) {
 	m := configured(t)
 	m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"generate_lease": false})
 	m.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultServerError})
-	m.clock.advance(50 * time.Minute)
+	m.clock.Advance(50 * time.Minute)
 	resp := m.ok(logical.ReadOperation, "token/acme", nil)
 	require.Equal(t, int64(30), resp.Data["ttl"])
 	require.Contains(t, strings.Join(resp.Warnings, ""), "could not be renewed")
 	require.Contains(t, strings.Join(resp.Warnings, ""), "HTTP 500")
-	m.clock.advance(9 * time.Minute)
+	m.clock.Advance(9 * time.Minute)
 	require.Equal(t, int64(30), m.read("token/acme")["ttl"], "half of 60 seconds")
-	m.clock.advance(time.Second)
+	m.clock.Advance(time.Second)
 	m.refused(http.StatusServiceUnavailable, logical.ReadOperation, "token/acme", nil)
 }
 

@@ -43,7 +43,7 @@ func TestNothingAmazonSaysDestroysACredential(t *testing.T) {
 			require.Equal(t, clientSecret, config.Secret.Value.Reveal())
 
 			h.amazon.ClearFaults()
-			h.clock.advance(24 * time.Hour) // beyond any lifetime and back-off
+			h.clock.Advance(24 * time.Hour) // beyond any lifetime and back-off
 			h.token("acme")
 			require.Equal(t, store.Active, h.state("acme").State)
 		})
@@ -56,7 +56,7 @@ func TestInvalidGrant(t *testing.T) {
 	h.authorize("acme")
 	h.token("acme")
 	h.amazon.RevokeAuthorization("acme")
-	h.clock.advance(time.Hour)
+	h.clock.Advance(time.Hour)
 	failed := h.failure("acme")
 	require.Equal(t, fault.InvalidGrant, failed.Kind)
 	require.NotEmpty(t, failed.Description)
@@ -66,11 +66,11 @@ func TestInvalidGrant(t *testing.T) {
 
 	puts := h.storage.puts.Load()
 	for range 20 {
-		h.clock.advance(2 * time.Second)
+		h.clock.Advance(2 * time.Second)
 		require.Equal(t, fault.InvalidGrant, h.failure("acme").Kind)
 	}
 	require.Equal(t, 2, h.amazon.Exchanges("acme"), "Amazon is not asked again for a minute")
-	h.clock.advance(20 * time.Second)
+	h.clock.Advance(20 * time.Second)
 	h.failure("acme")
 	require.Equal(t, 3, h.amazon.Exchanges("acme"), "but after it")
 	require.Equal(t, puts, h.storage.puts.Load(), "and a state that did not change is not written again")
@@ -93,7 +93,7 @@ func TestReauthorizedElsewhere(t *testing.T) {
 	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultInvalidGrant, Times: 1})
 	h.failure("acme")
 	require.Equal(t, store.ReauthorizationRequired, h.state("acme").State)
-	h.clock.advance(time.Minute)
+	h.clock.Advance(time.Minute)
 	h.token("acme")
 	require.Equal(t, store.Active, h.state("acme").State, "Amazon took it back")
 }
@@ -109,10 +109,10 @@ func TestBackoffPerAccount(t *testing.T) {
 		require.Equal(t, fault.BadAnswer, h.failure("acme").Kind)
 		exchanges++
 		require.Equal(t, exchanges, h.amazon.Exchanges("acme"))
-		h.clock.advance(time.Duration(seconds)*time.Second - time.Millisecond)
+		h.clock.Advance(time.Duration(seconds)*time.Second - time.Millisecond)
 		h.failure("acme")
 		require.Equal(t, exchanges, h.amazon.Exchanges("acme"), "too early after failure %d", exchanges)
-		h.clock.advance(time.Millisecond)
+		h.clock.Advance(time.Millisecond)
 	}
 	h.token("other")
 	h.amazon.ClearFaults()
@@ -125,10 +125,10 @@ func TestRetryAfterIsRemembered(t *testing.T) {
 	h.authorize("acme")
 	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultThrottled, RetryAfter: "300", Times: 1})
 	require.Equal(t, fault.RateLimited, h.failure("acme").Kind)
-	h.clock.advance(5*time.Minute - time.Second)
+	h.clock.Advance(5*time.Minute - time.Second)
 	require.Equal(t, fault.RateLimited, h.failure("acme").Kind)
 	require.Equal(t, 1, h.amazon.Exchanges("acme"))
-	h.clock.advance(time.Second)
+	h.clock.Advance(time.Second)
 	h.token("acme")
 }
 
@@ -146,7 +146,7 @@ func TestInvalidClientIsTheApplicationsFault(t *testing.T) {
 		require.Equal(t, store.Unverified, h.state(name).State, "no account is touched")
 	}
 	require.Equal(t, 1, h.amazon.Requests(), "one exchange for all")
-	h.clock.advance(10 * time.Second)
+	h.clock.Advance(10 * time.Second)
 	h.failure("two")
 	require.Equal(t, 2, h.amazon.Requests())
 
@@ -164,16 +164,16 @@ func TestTwoSecrets(t *testing.T) {
 	requests := h.amazon.Requests()
 	h.token("acme")
 	require.Equal(t, requests+2, h.amazon.Requests(), "the new one, then the old one")
-	h.clock.advance(time.Hour)
+	h.clock.Advance(time.Hour)
 	h.token("acme")
 	require.Equal(t, requests+3, h.amazon.Requests(), "which worked last is used first")
 
 	h.amazon.RotateSecret(clientID, "amzn1.oa2-cs.v1.two")
 	h.amazon.ExpireSecret(clientID, clientSecret)
-	h.clock.advance(time.Hour)
+	h.clock.Advance(time.Hour)
 	h.token("acme")
 	require.Equal(t, requests+5, h.amazon.Requests())
-	h.clock.advance(time.Hour)
+	h.clock.Advance(time.Hour)
 	h.token("acme")
 	require.Equal(t, requests+6, h.amazon.Requests())
 }
@@ -183,7 +183,7 @@ func TestPreviousSecretIsNotUsedBeyondItsOverlap(t *testing.T) {
 	h := newHarness(t)
 	h.authorize("acme")
 	h.writeConfig(issuer.ConfigChange{ClientSecret: credential.New("amzn1.oa2-cs.v1.two")}, func(*store.Config) {})
-	h.clock.advance(7 * 24 * time.Hour)
+	h.clock.Advance(7 * 24 * time.Hour)
 	requests := h.amazon.Requests()
 	require.Equal(t, fault.InvalidClient, h.failure("acme").Kind)
 	require.Equal(t, requests+1, h.amazon.Requests())
@@ -225,7 +225,7 @@ func TestStatusThatCannotBeStored(t *testing.T) {
 	h.token("acme")
 	h.storage.Underlying().FailPut(false)
 	require.Equal(t, store.Unverified, h.state("acme").State)
-	h.clock.advance(time.Hour)
+	h.clock.Advance(time.Hour)
 	h.token("acme")
 	require.Equal(t, store.Active, h.state("acme").State, "it is said again by the next exchange")
 }
@@ -250,7 +250,7 @@ func TestChangedRefreshTokenIsStoredBeforeUse(t *testing.T) {
 	require.Equal(t, 1, h.amazon.Exchanges("acme"), "neither the access token nor the refresh token was lost")
 	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
 	require.NotEqual(t, fingerprint, h.state("acme").Fingerprint)
-	h.clock.advance(time.Hour)
+	h.clock.Advance(time.Hour)
 	h.token("acme")
 	form, _ := h.amazon.LastRequest()
 	require.Equal(t, "Atzr|changed", form.Get("refresh_token"))

@@ -23,13 +23,13 @@ func TestMinTTL(t *testing.T) {
 	require.Equal(t, 30*time.Minute, first.MinTTL)
 	require.Equal(t, time.Hour, first.Left)
 
-	h.clock.advance(10 * time.Minute)
+	h.clock.Advance(10 * time.Minute)
 	same, err := h.Token(h.context(), "acme", 50*time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, first.AccessToken, same.AccessToken, "50 minutes are left")
 	require.NoError(t, h.amazon.WaitIdle(h.context()))
 
-	h.clock.advance(time.Second)
+	h.clock.Advance(time.Second)
 	newer, err := h.Token(h.context(), "acme", 55*time.Minute)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, newer.Left, 55*time.Minute)
@@ -42,7 +42,7 @@ func TestMinTTLOfTheAccount(t *testing.T) {
 	h.authorize("acme")
 	h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.TokenMinTTL = 5 * time.Minute })
 	require.Equal(t, 5*time.Minute, h.token("acme").MinTTL)
-	h.clock.advance(55 * time.Minute)
+	h.clock.Advance(55 * time.Minute)
 	require.Equal(t, 5*time.Minute, h.token("acme").Left)
 	shorter, err := h.Token(h.context(), "acme", time.Second)
 	require.NoError(t, err)
@@ -60,7 +60,7 @@ func TestShortLifetime(t *testing.T) {
 		h.token("acme")
 	}
 	require.Equal(t, 1, h.amazon.Exchanges("acme"))
-	h.clock.advance(10*time.Minute + time.Second)
+	h.clock.Advance(10*time.Minute + time.Second)
 	require.NotEqual(t, first.AccessToken, h.token("acme").AccessToken)
 }
 
@@ -70,13 +70,13 @@ func TestRenewedAheadOfNeed(t *testing.T) {
 	h.authorize("acme")
 	first := h.token("acme")
 
-	h.clock.advance(20 * time.Minute) // 40 minutes are left: 30 and a third of the other 30
+	h.clock.Advance(20 * time.Minute) // 40 minutes are left: 30 and a third of the other 30
 	require.Equal(t, first.AccessToken, h.token("acme").AccessToken)
 	require.NoError(t, h.amazon.WaitIdle(h.context()))
 	require.Equal(t, 1, h.amazon.Exchanges("acme"), "not yet")
 
 	release := h.amazon.Hold()
-	h.clock.advance(time.Second)
+	h.clock.Advance(time.Second)
 	for range 50 {
 		require.Equal(t, first.AccessToken, h.token("acme").AccessToken, "readers do not wait for Amazon")
 	}
@@ -92,7 +92,7 @@ func TestColdAccountIsNotRenewed(t *testing.T) {
 	h := newHarness(t)
 	h.authorize("acme")
 	h.token("acme")
-	h.clock.advance(50 * time.Minute)
+	h.clock.Advance(50 * time.Minute)
 	h.Tidy()
 	require.NoError(t, h.amazon.WaitIdle(h.context()))
 	require.Equal(t, 1, h.amazon.Exchanges("acme"), "nobody reads it")
@@ -104,7 +104,7 @@ func TestFailedRenewal(t *testing.T) {
 	h.authorize("acme")
 	first := h.token("acme")
 	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultForbidden})
-	h.clock.advance(25 * time.Minute)
+	h.clock.Advance(25 * time.Minute)
 	h.token("acme")
 	require.Eventually(t, func() bool { return h.token("acme").Failure != nil }, patience, time.Millisecond)
 	issued := h.token("acme")
@@ -123,19 +123,19 @@ func TestStaleIfAmazonFails(t *testing.T) {
 			first := h.token("acme")
 			h.amazon.SetFault(amazontest.Fault{Kind: kind})
 
-			h.clock.advance(45 * time.Minute)
+			h.clock.Advance(45 * time.Minute)
 			stale := h.token("acme")
 			require.Equal(t, first.AccessToken, stale.AccessToken)
 			require.True(t, stale.Stale)
 			require.NotNil(t, stale.Failure)
 
-			h.clock.advance(14 * time.Minute) // 60 seconds are left
+			h.clock.Advance(14 * time.Minute) // 60 seconds are left
 			require.True(t, h.token("acme").Stale)
 
-			h.clock.advance(time.Second)
+			h.clock.Advance(time.Second)
 			require.True(t, h.failure("acme").Kind.Transient(), "under a minute it is no use any more")
 
-			h.clock.advance(time.Hour)
+			h.clock.Advance(time.Hour)
 			h.amazon.ClearFaults()
 			fresh := h.token("acme")
 			require.Nil(t, fresh.Failure)
@@ -154,7 +154,7 @@ func TestNotStaleIfAmazonRefuses(t *testing.T) {
 		h.authorize("acme")
 		h.token("acme")
 		h.amazon.SetFault(amazontest.Fault{Kind: kind})
-		h.clock.advance(45 * time.Minute)
+		h.clock.Advance(45 * time.Minute)
 		require.Equal(t, want, h.failure("acme").Kind)
 	}
 }
@@ -167,7 +167,7 @@ func TestTokenThatExpiresOnTheWay(t *testing.T) {
 	release := h.amazon.Hold()
 	results := h.readers(h.context(), "acme", 1)
 	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
-	h.clock.advance(10 * time.Second)
+	h.clock.Advance(10 * time.Second)
 	release()
 	require.Equal(t, fault.BadAnswer, fault.KindOf((<-results).err))
 	require.Equal(t, 1, h.amazon.Exchanges("acme"), "and Amazon is not asked in a loop")

@@ -5,7 +5,6 @@ package issuer_test
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,24 +26,6 @@ const (
 	clientSecret = "amzn1.oa2-cs.v1.one"
 	patience     = 30 * time.Second
 )
-
-// clock is a clock that only a test moves.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // countingStorage counts what reaches storage.
 type countingStorage struct {
@@ -78,7 +59,7 @@ func (s *countingStorage) Delete(ctx context.Context, key string) error {
 type harness struct {
 	*issuer.Issuer
 	t       *testing.T
-	clock   *clock
+	clock   *amazontest.Clock
 	storage *countingStorage
 	store   *store.Store
 	amazon  *amazontest.Server
@@ -89,7 +70,7 @@ func newHarness(t *testing.T) *harness {
 	t.Helper()
 	h := &harness{
 		t:       t,
-		clock:   &clock{now: time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)},
+		clock:   amazontest.NewClock(time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)),
 		storage: &countingStorage{InmemStorage: &logical.InmemStorage{}},
 	}
 	var err error

@@ -37,7 +37,7 @@ func TestRetirementsAreBounded(t *testing.T) {
 		h.Retire("acme", h.token("acme").AccessToken)
 	}
 	require.Equal(t, 4, h.amazon.Exchanges("acme"), "three at once")
-	h.clock.advance(10 * time.Minute)
+	h.clock.Advance(10 * time.Minute)
 	for range 100 {
 		h.Retire("acme", h.token("acme").AccessToken)
 	}
@@ -55,10 +55,10 @@ func TestTidy(t *testing.T) {
 	h := newHarness(t)
 	h.authorize("acme")
 	h.token("acme")
-	h.clock.advance(119 * time.Minute) // an hour after it expired, less a minute
+	h.clock.Advance(119 * time.Minute) // an hour after it expired, less a minute
 	h.Tidy()
 	require.Equal(t, []string{"acme"}, h.Remembered())
-	h.clock.advance(2 * time.Minute)
+	h.clock.Advance(2 * time.Minute)
 	calls := h.storage.calls.Load()
 	h.Tidy()
 	require.Equal(t, calls, h.storage.calls.Load(), "memory only")

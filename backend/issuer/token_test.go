@@ -79,7 +79,7 @@ func TestHealthyExchangeWritesNothing(t *testing.T) {
 	h.token("acme") // unverified to active: one write
 	puts := h.storage.puts.Load()
 	for range 5 {
-		h.clock.advance(time.Hour)
+		h.clock.Advance(time.Hour)
 		h.token("acme")
 	}
 	require.Equal(t, 6, h.amazon.Exchanges("acme"))

@@ -64,7 +64,7 @@ func TestUnprovenRefreshTokenIsStored(t *testing.T) {
 		unproven := h.unproven(issuer.AccountChange{Name: "acme", Verify: true, RefreshToken: credential.New(h.amazon.Authorize(clientID, "acme"))}, nil)
 		require.NotNil(t, unproven, name)
 		require.Equal(t, store.Unverified, h.state("acme").State, name)
-		h.clock.advance(10 * time.Second)
+		h.clock.Advance(10 * time.Second)
 		h.token("acme")
 		require.Equal(t, store.Active, h.state("acme").State, name)
 	}
@@ -136,7 +136,7 @@ func TestReplacedSecrets(t *testing.T) {
 	}
 	require.Equal(t, now.Add(180*24*time.Hour), read().Secret.ExpiresAt)
 
-	h.clock.advance(time.Hour)
+	h.clock.Advance(time.Hour)
 	write(clientSecret)
 	require.Equal(t, now, read().Secret.SetAt, "the same secret is as old as before")
 	require.True(t, read().Previous.Value.IsZero())
@@ -236,7 +236,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	h.amazon.ClearFaults()
-	h.clock.advance(24 * time.Hour)
+	h.clock.Advance(24 * time.Hour)
 	for _, name := range names {
 		h.authorize(name)
 		h.token(name)
@@ -254,7 +254,7 @@ func (h *harness) anything(random *rand.Rand, name string) error {
 	case 1:
 		return h.DeleteAccount(ctx, name)
 	case 2:
-		h.clock.advance(time.Duration(random.IntN(1200)) * time.Second)
+		h.clock.Advance(time.Duration(random.IntN(1200)) * time.Second)
 	case 3:
 		h.Invalidate("account/" + name)
 		h.Invalidate("config")

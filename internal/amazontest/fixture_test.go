@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -32,30 +31,13 @@ type fixture struct {
 	*amazontest.Server
 	t       *testing.T
 	http    *http.Client
-	clock   *clock
+	clock   *amazontest.Clock
 	refresh string // the refresh token of "seller-one"
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	c := &clock{now: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)}
+	c := amazontest.NewClock(time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC))
 	s, err := amazontest.New(amazontest.Options{Now: c.Now})
 	require.NoError(t, err)
 	t.Cleanup(s.Close)

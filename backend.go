@@ -98,7 +98,7 @@ func newBackend(opts Options, conf *logical.BackendConfig) *backend {
 		PeriodicFunc:   b.periodic,
 		Clean:          b.clean,
 	}
-	b.Paths = framework.PathAppend(b.configPaths(), b.accountPaths(), b.tokenPaths(), b.infoPaths(), b.misspelledPaths())
+	b.Paths = framework.PathAppend(b.configPaths(), b.accountPaths(), b.tokenPaths(), b.infoPaths())
 
 	policy, errs := endpoint.ParsePolicy(allowed)
 	for _, err := range errs {

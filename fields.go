@@ -139,7 +139,7 @@ func (f *fields) duration(name string, into *time.Duration, fallback, low, high 
 	duration, ok := parseDuration(value)
 	switch {
 	case !ok:
-		f.fail(name, "must be %s", expected(framework.TypeDurationSecond))
+		f.fail(name, "must be %s", expected(framework.TypeSignedDurationSecond))
 	case duration < low || duration > high:
 		f.fail(name, "must be from %s to %s", shortDuration(low), shortDuration(high))
 	default:

@@ -109,7 +109,7 @@ func accountFields() map[string]*framework.FieldSchema {
 		"authorization_expires_at": {Type: framework.TypeTime, Description: "When the authorization lapses; reads warn from 30 days before."},
 		"enabled":                  {Type: framework.TypeBool, Default: true, Description: "false keeps the account, but gives no token."},
 		"generate_lease":           {Type: framework.TypeBool, Description: "Lease this account's tokens. Default: the config's."},
-		"token_min_ttl":            {Type: framework.TypeDurationSecond, Description: "A token is handed out only if it lives at least this long; 1m to 55m. Default: the config's."},
+		"token_min_ttl":            {Type: framework.TypeSignedDurationSecond, Description: "A token is handed out only if it lives at least this long; 1m to 55m. Default: the config's."},
 		"verify":                   {Type: framework.TypeBool, Default: true, Description: "Exchange a new refresh_token once before it is stored. Not stored itself."},
 	}
 }

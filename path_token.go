@@ -45,7 +45,7 @@ func (b *backend) tokenPaths() []*framework.Path {
 		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "read", OperationSuffix: "access-token"},
 		Fields: map[string]*framework.FieldSchema{
 			"account": accountField(),
-			"min_ttl": {Type: framework.TypeDurationSecond, Query: true, Description: "How long the token must still live; 1s to 55m. Default: the account's token_min_ttl."},
+			"min_ttl": {Type: framework.TypeSignedDurationSecond, Query: true, Description: "How long the token must still live; 1s to 55m. Default: the account's token_min_ttl."},
 		},
 		HelpSynopsis:    tokenHelpSynopsis,
 		HelpDescription: strings.TrimSpace(tokenHelpDescription),

@@ -5,9 +5,11 @@ package spapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
@@ -29,7 +31,21 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 	if err := b.checkFields(req); err != nil {
 		return nil, b.vaultError(req, err)
 	}
-	return b.Backend.HandleRequest(ctx, req)
+	resp, err := b.Backend.HandleRequest(ctx, req)
+	if errors.Is(err, logical.ErrUnsupportedPath) && req.Operation != logical.ListOperation {
+		err = b.misspelled(req)
+	}
+	return resp, err
+}
+
+// misspelled says why a path is none, where it is for the name of an account.
+func (b *backend) misspelled(req *logical.Request) error {
+	for _, prefix := range []string{"accounts/", "token/"} {
+		if name, ok := strings.CutPrefix(req.Path, prefix); ok && name != "" {
+			return b.vaultError(req, fault.BadField("account", "must begin and end with a letter, a digit or an underscore, with those and - . @ between; no slashes"))
+		}
+	}
+	return logical.ErrUnsupportedPath
 }
 
 // HandleExistenceCheck needs the path only. Without the data the framework has
@@ -50,7 +66,7 @@ func (b *backend) checkFields(req *logical.Request) error {
 		return nil
 	}
 	path := b.Route(req.Path)
-	if path == nil || path.TakesArbitraryInput {
+	if path == nil {
 		return nil
 	}
 	names := make([]string, 0, len(req.Data))
@@ -83,7 +99,7 @@ func wellTyped(schema *framework.FieldSchema, value any) bool {
 		_, isBool := value.(bool)
 		_, err := strconv.ParseBool(text)
 		return value == nil || isBool || (isText && err == nil)
-	case framework.TypeString, framework.TypeDurationSecond, framework.TypeTime, framework.TypeInt:
+	case framework.TypeString, framework.TypeSignedDurationSecond, framework.TypeTime, framework.TypeInt:
 		switch value.(type) {
 		case map[string]any, []any, []string, []byte:
 			return false
@@ -95,7 +111,7 @@ func wellTyped(schema *framework.FieldSchema, value any) bool {
 // expected says what a field of a type takes, for a message.
 func expected(fieldType framework.FieldType) string {
 	switch fieldType {
-	case framework.TypeDurationSecond:
+	case framework.TypeSignedDurationSecond:
 		return `a duration, such as "30m" or a number of seconds`
 	case framework.TypeTime:
 		return `a time in RFC 3339, such as "2026-01-31T12:00:00Z"`
@@ -149,22 +165,4 @@ func checkPathFields(req *logical.Request, data *framework.FieldData) error {
 		return fault.BadField("account", "is longer than %d bytes", maxNameLength)
 	}
 	return nil
-}
-
-// misspelledPaths answer for names that no account can have, which would
-// otherwise be an unsupported path without a reason.
-func (b *backend) misspelledPaths() []*framework.Path {
-	refuse := &framework.PathOperation{Unpublished: true, Callback: b.handle(func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-		return nil, fault.BadField("account", "must begin and end with a letter, a digit or an underscore, with those and - . @ between; no slashes")
-	})}
-	return []*framework.Path{{
-		Pattern: `(?s)(?:accounts|token)/(?P<account>.+)`,
-		Fields:  map[string]*framework.FieldSchema{"account": accountField()},
-		Operations: map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation: refuse, logical.UpdateOperation: refuse, logical.PatchOperation: refuse, logical.DeleteOperation: refuse,
-		},
-		TakesArbitraryInput: true,
-		HelpSynopsis:        "Answers for names that no account can have.",
-		HelpDescription:     "The name of an account begins and ends with a letter, a digit or an underscore, and holds those and - . @ between.",
-	}}
 }

@@ -124,7 +124,7 @@ func (b *backend) initialize(context.Context, *logical.InitializationRequest) er
 	return nil
 }
 
-// periodic runs about once a minute. It looks into memory only.
+// periodic runs about once a minute, and must be quick.
 func (b *backend) periodic(context.Context, *logical.Request) error {
 	b.issuer.Tidy()
 	return nil

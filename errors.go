@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -52,8 +51,13 @@ func (b *backend) vaultError(req *logical.Request, err error) error {
 // message is what the reader sees: what happened, and what to do next.
 func message(failed *fault.Error, mount string) string {
 	text := failed.Error()
-	if failed.Account != "" && failed.Kind != fault.EndpointForbidden && !strings.Contains(text, failed.Account) {
-		text = fmt.Sprintf("account %q: %s", failed.Account, text)
+	switch failed.Kind {
+	case fault.UnknownAccount, fault.NotFound, fault.Disabled: // name it themselves
+	case fault.EndpointForbidden, fault.NotConfigured: // are not about it
+	default:
+		if failed.Account != "" {
+			text = fmt.Sprintf("account %q: %s", failed.Account, text)
+		}
 	}
 	if next := nextStep(failed, mount); next != "" {
 		text += ". " + next

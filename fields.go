@@ -58,7 +58,7 @@ func (f *fields) fail(name, format string, args ...any) {
 	}
 }
 
-// text reads a string of at most max bytes without control characters, trimmed.
+// text reads a string of at most limit bytes without control characters, trimmed.
 // check, if not nil, says what else is wrong with one that is not empty.
 func (f *fields) text(name string, limit int, into *string, fallback string, check func(string) error) {
 	value, present := f.value(name, func() { *into = fallback })

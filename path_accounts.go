@@ -103,7 +103,7 @@ func accountFields() map[string]*framework.FieldSchema {
 		"region":                   {Type: framework.TypeString, AllowedValues: regionValues(), Description: "Region of the authorization: na, eu or fe. Default: the config's."},
 		"selling_partner_id":       {Type: framework.TypeString, Description: "Selling partner id (merchant token), 1 to 64 letters and digits."},
 		"marketplace_ids":          {Type: framework.TypeCommaStringSlice, Description: "Marketplace ids, returned with every token."},
-		"kind":                     {Type: framework.TypeString, AllowedValues: []any{"seller", "vendor"}, Description: "seller or vendor."},
+		"kind":                     {Type: framework.TypeString, AllowedValues: []any{"seller", "vendor"}, Description: "seller or vendor; returned with every token."},
 		"metadata":                 {Type: framework.TypeKVPairs, Description: "key=value pairs, returned with every token."},
 		"authorized_at":            {Type: framework.TypeTime, Description: "When the selling partner authorized the application. Default: now."},
 		"authorization_expires_at": {Type: framework.TypeTime, Description: "When the authorization lapses; reads warn from 30 days before."},

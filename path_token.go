@@ -73,6 +73,7 @@ func tokenResponseFields() map[string]*framework.FieldSchema {
 		"endpoint":           {Type: framework.TypeString, Required: true, Description: "SP-API base URL to call."},
 		"selling_partner_id": {Type: framework.TypeString, Required: true, Description: "Selling partner id of the account."},
 		"marketplace_ids":    {Type: framework.TypeCommaStringSlice, Required: true, Description: "Marketplace ids of the account."},
+		"kind":               {Type: framework.TypeString, Required: true, Description: "seller, vendor or empty."},
 		"metadata":           {Type: framework.TypeKVPairs, Required: true, Description: "key=value pairs of the account."},
 		"ttl":                {Type: framework.TypeInt64, Description: "Without a lease: seconds after which a read gives a newer token."},
 		"rotation_period":    {Type: framework.TypeInt64, Description: "Without a lease: seconds from one token to the next."},
@@ -112,6 +113,7 @@ func (b *backend) tokenResponse(name string, issued *issuer.Issued) *logical.Res
 		"endpoint":           issued.Endpoint,
 		"selling_partner_id": issued.Account.SellingPartnerID,
 		"marketplace_ids":    orEmpty(issued.Account.MarketplaceIDs),
+		"kind":               issued.Account.Kind,
 		"metadata":           orEmptyMap(issued.Account.Metadata),
 	}
 	if issued.GenerateLease {

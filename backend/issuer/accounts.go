@@ -62,17 +62,24 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 		written = account
 		i.accountChanged(withoutCredential(account), proof, sameToken)
 	})
+	if err != nil {
+		i.Invalidate(store.PrefixAccount + change.Name) // it may have been stored all the same
+	}
 	return written, unproven, err
 }
 
 // DeleteAccount removes an account and its cached token. Amazon cannot be told.
 func (i *Issuer) DeleteAccount(ctx context.Context, account string) error {
-	return i.store.DeleteAccount(ctx, account, func() {
+	err := i.store.DeleteAccount(ctx, account, func() {
 		rec := i.lockRecord(account)
 		defer rec.mu.Unlock()
 		rec.supersede()
 		i.sweep(rec)
 	})
+	if err != nil {
+		i.Invalidate(store.PrefixAccount + account) // it may be gone all the same
+	}
+	return err
 }
 
 func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*store.Account, error) {
@@ -105,16 +112,18 @@ func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*sto
 // refusal of that refresh token is an error.
 func (i *Issuer) proveAccount(ctx context.Context, account *store.Account) (proof *token, unproven *fault.Error, err error) {
 	proof, changed, err := i.exchangeOnce(ctx, account)
-	switch {
-	case err == nil:
+	if err == nil {
 		if !changed.IsZero() {
 			account.RefreshToken = changed
 		}
 		return proof, nil, nil
-	case isKind(err, fault.InvalidGrant), isKind(err, fault.UnauthorizedClient):
+	}
+	switch failed := fault.Of(err); failed.Kind {
+	case fault.InvalidGrant, fault.UnauthorizedClient, // Amazon refuses it
+		fault.Storage, fault.Internal, fault.Canceled: // it was not Amazon that failed
 		return nil, nil, err
 	default:
-		return nil, fault.Of(err), nil
+		return nil, failed, nil
 	}
 }
 
@@ -123,12 +132,7 @@ func (i *Issuer) exchangeOnce(ctx context.Context, account *store.Account) (*tok
 	if err != nil {
 		return nil, credential.Secret{}, err
 	}
-	exchange, done, err := i.admit(ctx, settings)
-	if err != nil {
-		return nil, credential.Secret{}, err
-	}
-	defer done()
-	return i.refresh(exchange, config, settings, account)
+	return i.exchange(ctx, config, settings, account, func() bool { return true })
 }
 
 // accountChanged brings memory up to date with a written account. proof is the
@@ -147,7 +151,6 @@ func (i *Issuer) accountChanged(account *store.Account, proof *token, sameToken 
 		next.token, next.failure = before.token, before.failure
 	} else {
 		rec.supersede()
-		rec.unsaved = nil
 	}
 	rec.current.Store(&next)
 }
@@ -194,13 +197,16 @@ func (i *Issuer) Account(ctx context.Context, name string) (*AccountInfo, error)
 }
 
 // addLive adds what memory knows beyond storage: exchanges that did not change
-// the state.
+// the state, and those whose change is still being stored.
 func (a *AccountInfo) addLive(live state) {
 	if t := live.token; t != nil && t.accountGeneration == a.Generation && t.IssuedAt.After(a.LastExchangeAt) {
-		a.LastExchangeAt = t.IssuedAt
+		a.State, a.LastExchangeAt, a.LastError = store.Active, t.IssuedAt, ""
 	}
 	if f := live.failure; f != nil && f.accountGeneration == a.Generation {
 		a.LastError = f.err.Error()
+		if f.err.Kind == fault.InvalidGrant {
+			a.State = store.ReauthorizationRequired
+		}
 	}
 }
 

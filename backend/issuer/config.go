@@ -20,9 +20,6 @@ const (
 	// Source: SP-API documentation, "Rotate your app's LWA credentials".
 	SecretLifetime = 180 * 24 * time.Hour
 	secretOverlap  = 7 * 24 * time.Hour
-	// writeAttempts bounds how often a write is prepared anew because another
-	// one came between.
-	writeAttempts = 3
 )
 
 // ConfigChange is a write of the config.
@@ -48,36 +45,48 @@ func defaultConfig() *store.Config {
 // secret could not be proven and was stored all the same, if so. A secret that
 // Amazon refuses is not stored.
 func (i *Issuer) WriteConfig(ctx context.Context, change ConfigChange) (written *store.Config, unproven *fault.Error, err error) {
-	for range writeAttempts {
-		stored, err := i.store.Config(ctx)
-		if err != nil {
+	stored, err := i.store.Config(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	// What can be refused without Amazon is refused before Amazon is asked.
+	merged, err := i.mergeConfig(ctx, stored, change)
+	if err != nil {
+		return nil, nil, err
+	}
+	prove := change.Verify && !change.ClientSecret.IsZero()
+	if prove {
+		if unproven, err = i.proveConfig(ctx, merged); err != nil {
 			return nil, nil, err
-		}
-		config, err := i.mergeConfig(ctx, stored, change)
-		if err != nil {
-			return nil, nil, err
-		}
-		if change.Verify && !change.ClientSecret.IsZero() {
-			if unproven, err = i.proveConfig(ctx, config); err != nil {
-				return nil, nil, err
-			}
-		}
-		err = i.store.UpdateConfig(ctx, func(now *store.Config) (*store.Config, error) {
-			if (now == nil) != (stored == nil) || (now != nil && now.Revision != stored.Revision) {
-				return nil, &fault.Error{Kind: fault.Conflict, Message: "the config was changed by another request at the same time; nothing was stored, write again"}
-			}
-			return config, nil
-		}, func(config *store.Config) { i.configChanged(i.newSettings(config)) })
-		if !isKind(err, fault.Conflict) {
-			return config, unproven, err
 		}
 	}
-	return nil, nil, fault.New(fault.Conflict, "the config is being changed by other requests; nothing was stored, write again")
+	err = i.store.UpdateConfig(ctx, func(stored *store.Config) (*store.Config, error) {
+		config, err := i.mergeConfig(ctx, stored, change)
+		if err != nil {
+			return nil, err
+		}
+		if prove && (config.ClientID != merged.ClientID || config.LWAEndpoint != merged.LWAEndpoint) {
+			return nil, fault.New(fault.Conflict, "another request changed client_id or lwa_endpoint while client_secret was being proven; nothing was stored, write again")
+		}
+		config.Secret.Proven = merged.Secret.Proven && config.Secret.Value.Equal(merged.Secret.Value)
+		return config, nil
+	}, func(config *store.Config) {
+		written = config
+		i.configChanged(i.newSettings(config))
+	})
+	if err != nil {
+		i.Invalidate(store.KeyConfig) // it may have been stored all the same
+	}
+	return written, unproven, err
 }
 
 // DeleteConfig removes the config and all cached tokens. Accounts stay.
 func (i *Issuer) DeleteConfig(ctx context.Context) error {
-	return i.store.DeleteConfig(ctx, func() { i.configChanged(nil) })
+	err := i.store.DeleteConfig(ctx, func() { i.configChanged(nil) })
+	if err != nil {
+		i.Invalidate(store.KeyConfig) // it may be gone all the same
+	}
+	return err
 }
 
 func (i *Issuer) mergeConfig(ctx context.Context, stored *store.Config, change ConfigChange) (*store.Config, error) {
@@ -145,8 +154,7 @@ func (i *Issuer) replaceSecret(config *store.Config, secret credential.Secret) {
 
 // isKnownToWork reports whether Amazon has accepted the current client secret.
 func (i *Issuer) isKnownToWork(config *store.Config) bool {
-	worked := i.worked.Load()
-	return config.Secret.Proven || (worked != nil && worked.revision == config.Revision && !worked.previous)
+	return config.Secret.Proven || i.workedLast(config.Secret.Value)
 }
 
 // proveConfig asks Amazon for a grantless token with the new client secret
@@ -157,7 +165,10 @@ func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unprove
 		limits.maxExchanges = inForce.maxExchanges
 	}
 	exchange, done, err := i.admit(ctx, limits)
-	if err != nil {
+	switch {
+	case isKind(err, fault.Canceled):
+		return nil, err
+	case err != nil:
 		return fault.Of(err), nil
 	}
 	defer done()
@@ -166,8 +177,8 @@ func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unprove
 		config.Secret.Proven = true
 		return nil, nil
 	}
-	if failed := fault.Of(err); failed.Kind != fault.InvalidClient {
-		return failed, nil
+	if isKind(err, fault.InvalidClient) || isKind(err, fault.Canceled) {
+		return nil, err
 	}
-	return nil, err
+	return fault.Of(err), nil
 }

@@ -5,10 +5,13 @@ package issuer
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"golang.org/x/sync/semaphore"
 
 	"vault-plugin-secrets-spapi/backend/credential"
@@ -50,15 +53,25 @@ func (i *Issuer) admit(ctx context.Context, s *settings) (exchange context.Conte
 	return exchange, func() { cancel(); queue.Release(1) }, nil
 }
 
-// refresh exchanges the refresh token of an account. changed is the refresh
-// token that Amazon returned, if it is another one.
-func (i *Issuer) refresh(ctx context.Context, config *store.Config, s *settings, account *store.Account) (minted *token, changed credential.Secret, err error) {
+// exchange waits for a slot and exchanges the refresh token of an account, if it
+// is still wanted then. changed is the refresh token that Amazon returned, if it
+// is another one.
+func (i *Issuer) exchange(ctx context.Context, config *store.Config, s *settings, account *store.Account, wanted func() bool) (minted *token, changed credential.Secret, err error) {
+	ctx, done, err := i.admit(ctx, s)
+	if err != nil {
+		return nil, credential.Secret{}, err
+	}
+	defer done()
+	if !wanted() {
+		return nil, credential.Secret{}, &fault.Error{Kind: fault.Canceled, Message: "the account changed"}
+	}
 	answer, err := i.withSecrets(config, func(app lwa.Application) (lwa.Token, error) {
 		return i.lwa.Refresh(ctx, app, account.RefreshToken)
 	})
 	if err != nil {
 		return nil, credential.Secret{}, fault.Of(err).OfAccount(account.Name)
 	}
+	i.logger.Debug("exchanged the refresh token of an account", "account", account.Name, "expires_at", answer.ExpiresAt.UTC().Format(time.RFC3339), "request_id", answer.RequestID)
 	return &token{
 		AccessToken: answer.AccessToken, ExpiresAt: answer.ExpiresAt, IssuedAt: answer.ExpiresAt.Add(-answer.Lifetime), Lifetime: answer.Lifetime,
 		accountGeneration: account.Generation, configGeneration: s.generation,
@@ -75,7 +88,7 @@ func (i *Issuer) withSecrets(config *store.Config, call func(lwa.Application) (l
 	app := lwa.Application{Endpoint: config.LWAEndpoint, ClientID: config.ClientID}
 	current, previous := config.Secret.Value, config.UsablePrevious(i.now())
 	first, second := current, previous
-	if worked := i.worked.Load(); !previous.IsZero() && worked != nil && worked.previous && worked.revision == config.Revision {
+	if !previous.IsZero() && i.workedLast(previous) {
 		first, second = previous, current
 	}
 
@@ -89,24 +102,24 @@ func (i *Issuer) withSecrets(config *store.Config, call func(lwa.Application) (l
 	case isKind(err, fault.InvalidClient):
 		i.rememberAppFailure(config.Revision, fault.Of(err))
 	case err == nil || isKind(err, fault.InvalidGrant) || isKind(err, fault.UnauthorizedClient) || isKind(err, fault.InvalidScope):
-		i.rememberWorked(config, app.ClientSecret)
+		i.rememberWorked(app.ClientSecret)
 	}
 	return answer, err
 }
 
 func isKind(err error, kind fault.Kind) bool { return err != nil && fault.KindOf(err) == kind }
 
-// workedSecret is which of a config's client secrets Amazon accepted last.
-type workedSecret struct {
-	revision string // of the config
-	previous bool
+// rememberWorked notes which client secret Amazon accepted last, by its digest.
+func (i *Issuer) rememberWorked(secret credential.Secret) {
+	if !i.workedLast(secret) {
+		digest := sha256.Sum256([]byte(secret.Reveal()))
+		i.worked.Store(&digest)
+	}
 }
 
-func (i *Issuer) rememberWorked(config *store.Config, secret credential.Secret) {
-	now := workedSecret{revision: config.Revision, previous: !secret.Equal(config.Secret.Value)}
-	if before := i.worked.Load(); before == nil || *before != now {
-		i.worked.Store(&now)
-	}
+func (i *Issuer) workedLast(secret credential.Secret) bool {
+	digest := i.worked.Load()
+	return digest != nil && *digest == sha256.Sum256([]byte(secret.Reveal()))
 }
 
 // appFailure is Amazon's refusal of the application's own credentials. It is a
@@ -132,19 +145,19 @@ func (i *Issuer) appFailureAt(revision string, now time.Time) *fault.Error {
 }
 
 // saveChanged stores a refresh token that Amazon changed, and only then gives
-// the access token. If storage fails both are kept, and the next reader tries to
-// store it again instead of asking Amazon.
-func (i *Issuer) saveChanged(rec *record, account *store.Account, u *unsaved) (*token, error) {
-	err := i.store.UpdateAccount(i.ctx, account.Name, func(stored *store.Account) (*store.Account, error) {
+// the access token. If storage fails both are kept, and the next flight tries to
+// store it again instead of asking Amazon. Closing does not interrupt it: the
+// old refresh token may be worth nothing any more.
+func (i *Issuer) saveChanged(rec *record, u *unsaved) (*token, error) {
+	err := i.store.UpdateAccount(context.WithoutCancel(i.ctx), rec.name, func(stored *store.Account) (*store.Account, error) {
 		if stored == nil || stored.CredentialID != u.credentialID {
 			return nil, nil // somebody wrote another one meanwhile: theirs is newer
 		}
 		stored.RefreshToken, stored.Fingerprint = u.refreshToken, ""
 		return stored, nil
 	}, func(*store.Account) {
-		i.logger.Info("Amazon changed the refresh token of an account; the new one is stored", "account", account.Name)
+		i.logger.Info("Amazon changed the refresh token of an account; the new one is stored", "account", rec.name)
 	})
-
 	rec.mu.Lock()
 	rec.unsaved = nil
 	if err != nil {
@@ -152,65 +165,51 @@ func (i *Issuer) saveChanged(rec *record, account *store.Account, u *unsaved) (*
 	}
 	rec.mu.Unlock()
 	if err != nil {
-		i.logger.Error("Amazon changed the refresh token of an account, and storage would not take it; it is kept in memory and tried again at the next read", "account", account.Name, "error", err)
-		return nil, fault.Of(err).OfAccount(account.Name)
+		i.logger.Error("Amazon changed the refresh token of an account, and storage would not take it; it is kept in memory and tried again", "account", rec.name, "error", err)
+		return nil, fault.Of(err).OfAccount(rec.name)
 	}
-	i.noteSuccess(account, u.token)
 	return u.token, nil
 }
 
 // saveUnsaved stores the changed refresh token that storage would not take
-// before, if there is one. Its access token is returned if it is still of use;
-// otherwise account is given the changed refresh token.
-func (i *Issuer) saveUnsaved(rec *record, account *store.Account) (*token, error) {
+// before, if there is one, and returns its access token.
+func (i *Issuer) saveUnsaved(rec *record) (*token, error) {
 	rec.mu.Lock()
 	u := rec.unsaved
 	rec.mu.Unlock()
-	if u == nil || u.credentialID != account.CredentialID {
+	if u == nil {
 		return nil, nil
 	}
-	saved, err := i.saveChanged(rec, account, u)
-	if err != nil {
-		return nil, err
-	}
-	account.RefreshToken = u.refreshToken
-	if saved.accountGeneration != account.Generation || left(saved.ExpiresAt, i.now()) < required(minStale, saved.Lifetime) {
-		return nil, nil
-	}
-	return saved, nil
+	return i.saveChanged(rec, u)
 }
 
-// noteSuccess logs an exchange and, if the account was in trouble, stores that
-// it no longer is.
-func (i *Issuer) noteSuccess(account *store.Account, minted *token) {
-	i.logger.Debug("exchanged the refresh token of an account", "account", account.Name, "expires_at", minted.ExpiresAt.UTC().Format(time.RFC3339))
-	i.noteState(account, store.Status{CredentialID: account.CredentialID, State: store.Active, LastExchangeAt: minted.IssuedAt.UTC()})
-}
-
-// noteFailure logs a failed exchange and, if it says that the seller has to
-// authorize again, stores that.
-func (i *Issuer) noteFailure(account *store.Account, err error, ahead bool) {
+// logFailure logs a failed exchange.
+func (i *Issuer) logFailure(account *store.Account, err error, ahead bool) {
 	failed := fault.Of(err)
 	if failed.Kind == fault.Canceled || failed.Kind == fault.InvalidClient { // logged where it was found
 		return
 	}
 	i.logger.Warn("the exchange of an account's refresh token failed", append([]any{"account", account.Name, "ahead_of_need", ahead}, upstream(failed)...)...)
-	if failed.Kind == fault.InvalidGrant {
-		i.noteState(account, store.Status{CredentialID: account.CredentialID, State: store.ReauthorizationRequired, LastError: failed.Error()})
-	}
 }
 
 // noteState writes the status of an account if its state changed. A failure is
-// not the reader's: the status is said again by the next exchange.
-func (i *Issuer) noteState(account *store.Account, status store.Status) {
-	known, err := i.store.Status(i.ctx, account)
+// nobody's but the log's: the next exchange says it again.
+func (i *Issuer) noteState(out outcome) {
+	if out.status == nil {
+		return
+	}
+	ctx, account, status := context.WithoutCancel(i.ctx), out.account, *out.status
+	known, err := i.store.Status(ctx, account)
 	if err == nil && known.State != status.State {
-		if status.LastExchangeAt.IsZero() {
+		status.CredentialID = account.CredentialID
+		if status.LastExchangeAt.Before(known.LastExchangeAt) {
 			status.LastExchangeAt = known.LastExchangeAt
 		}
-		err = i.store.SetStatus(i.ctx, account.Name, status)
+		err = i.store.SetStatus(ctx, account.Name, status)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, logical.ErrReadOnly): // this cluster may not write it
+	case err != nil:
 		i.logger.Warn("the status of an account could not be stored", "account", account.Name, "status", status.State, "error", err)
 	}
 }

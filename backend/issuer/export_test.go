@@ -3,6 +3,12 @@
 
 package issuer
 
+// Settle waits for exchanges and for what they store.
+func (i *Issuer) Settle() { i.flights.Wait() }
+
+// Closing reports whether Close was called.
+func (i *Issuer) Closing() bool { return i.ctx.Err() != nil }
+
 // Remembered lists the accounts that are in memory.
 func (i *Issuer) Remembered() []string {
 	var names []string

@@ -48,7 +48,11 @@ func (i *Issuer) start(rec *record, f *flight) (*flight, error) {
 	}
 	f.done, f.epoch = make(chan struct{}), rec.epoch
 	rec.flight = f
-	i.flights.Go(func() { i.land(rec, f, i.fly(rec, f)) })
+	i.flights.Go(func() {
+		out := i.fly(rec, f)
+		i.land(rec, f, out)
+		i.noteState(out) // only now: no reader waits for that
+	})
 	return f, nil
 }
 
@@ -57,12 +61,17 @@ type outcome struct {
 	account *store.Account // nil if it could not be read
 	token   *token         // nil unless one was minted
 	err     error
-	failure *failure // set where the account is not to be exchanged for a while
+	failure *failure      // set where the account is not to be exchanged for a while
+	status  *store.Status // set where the state of the account may have changed
 }
 
 // fly reads config and account from storage and exchanges, unless the token in
 // memory is still good for them.
 func (i *Issuer) fly(rec *record, f *flight) outcome {
+	saved, err := i.saveUnsaved(rec)
+	if err != nil {
+		return outcome{err: err}
+	}
 	config, settings, err := i.readConfig(i.ctx)
 	if err != nil {
 		return outcome{err: err}
@@ -75,58 +84,51 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 		return outcome{err: &fault.Error{Kind: fault.UnknownAccount, Account: rec.name, Message: fmt.Sprintf("account %q does not exist", rec.name)}}
 	}
 	out := outcome{account: withoutCredential(account)}
-	if !account.Enabled {
+	switch {
+	case !account.Enabled:
 		out.err = disabled(rec.name)
-		return out
-	}
-	if settings.fault != nil {
+	case settings.fault != nil:
 		out.err = settings.fault
-		return out
+	case i.serves(saved, f, account, settings):
+		out.token = saved
+	case !f.ahead && i.serves(rec.state().token, f, account, settings):
+	default:
+		i.mint(rec, f, config, settings, account, &out)
 	}
-	if i.stillGood(rec, f, out.account, settings) {
-		return out
-	}
-	out.token, out.err = i.mint(rec, f, config, settings, account)
-	if out.err != nil {
-		out.failure = i.remember(rec, out, settings)
+	if out.token != nil {
+		out.status = &store.Status{State: store.Active, LastExchangeAt: out.token.IssuedAt.UTC()}
 	}
 	return out
 }
 
-// stillGood reports whether the token in memory serves the reader, now that the
-// account is known.
-func (i *Issuer) stillGood(rec *record, f *flight, account *store.Account, s *settings) bool {
-	held := rec.state().token
-	if f.ahead || !held.belongsTo(account, s) {
+// serves reports whether a token serves the reader, now that the account is
+// known.
+func (i *Issuer) serves(t *token, f *flight, account *store.Account, s *settings) bool {
+	if !t.belongsTo(account, s) {
 		return false
 	}
-	issued := issue(held, account, s, f.minTTL, i.now())
+	issued := issue(t, account, s, f.minTTL, i.now())
 	return issued.Left >= max(issued.MinTTL, time.Second)
 }
 
 // mint gets a new token for an account, whose refresh token was just read.
-func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings, account *store.Account) (*token, error) {
-	if saved, err := i.saveUnsaved(rec, account); saved != nil || err != nil {
-		return saved, err
+func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings, account *store.Account, out *outcome) {
+	minted, changed, err := i.exchange(i.ctx, config, s, account, func() bool { return !i.isSuperseded(rec, f) })
+	switch {
+	case err != nil:
+		i.logFailure(account, err, f.ahead)
+		out.err, out.failure = err, i.remember(rec, account, err, s)
+		if isKind(err, fault.InvalidGrant) {
+			out.status = &store.Status{State: store.ReauthorizationRequired, LastError: err.Error()}
+			if held := rec.state().token; held != nil {
+				out.status.LastExchangeAt = held.IssuedAt.UTC()
+			}
+		}
+	case changed.IsZero():
+		out.token = minted
+	default:
+		out.token, out.err = i.saveChanged(rec, &unsaved{credentialID: account.CredentialID, refreshToken: changed, token: minted})
 	}
-	ctx, done, err := i.admit(i.ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	if i.isSuperseded(rec, f) {
-		return nil, &fault.Error{Kind: fault.Canceled, Message: "the account changed"} // nobody waits any more
-	}
-	minted, changed, err := i.refresh(ctx, config, s, account)
-	if err != nil {
-		i.noteFailure(account, err, f.ahead)
-		return nil, err
-	}
-	if changed.IsZero() {
-		i.noteSuccess(account, minted)
-		return minted, nil
-	}
-	return i.saveChanged(rec, account, &unsaved{credentialID: account.CredentialID, refreshToken: changed, token: minted})
 }
 
 func (i *Issuer) isSuperseded(rec *record, f *flight) bool {
@@ -137,20 +139,20 @@ func (i *Issuer) isSuperseded(rec *record, f *flight) bool {
 
 // remember decides how long an account is left alone after a failed exchange.
 // It keeps nothing of failures that are not the account's.
-func (i *Issuer) remember(rec *record, out outcome, s *settings) *failure {
-	failed := fault.Of(out.err)
+func (i *Issuer) remember(rec *record, account *store.Account, err error, s *settings) *failure {
+	failed := fault.Of(err)
 	switch failed.Kind {
 	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.RateLimited, fault.Unavailable, fault.BadAnswer:
 	default:
 		return nil
 	}
 	count := 1
-	if before := rec.state().failure; before != nil && before.accountGeneration == out.account.Generation {
+	if before := rec.state().failure; before != nil && before.accountGeneration == account.Generation {
 		count = before.count + 1
 	}
 	return &failure{
 		err: failed, count: count, until: i.now().Add(backoff(failed, count, i.jitter())),
-		accountGeneration: out.account.Generation, configGeneration: s.generation,
+		accountGeneration: account.Generation, configGeneration: s.generation,
 	}
 }
 
@@ -177,8 +179,9 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 	}
 	f.token, f.err = out.token, out.err
 	if out.account == nil {
-		// Nothing is known of it: the next reader asks storage again.
-		if out.err != nil && fault.KindOf(out.err) == fault.UnknownAccount {
+		// Nothing was learned: the next reader asks storage again. Nothing is kept
+		// either, or anybody could fill memory with invented names.
+		if isKind(out.err, fault.UnknownAccount) || (next == state{} && rec.unsaved == nil && rec.retired == nil) {
 			i.sweep(rec)
 		}
 		return

@@ -5,6 +5,8 @@ package issuer_test
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -27,12 +29,18 @@ const (
 	patience     = 30 * time.Second
 )
 
-// countingStorage counts what reaches storage.
+// countingStorage counts what reaches storage, and lets a test come between.
 type countingStorage struct {
 	*logical.InmemStorage
 	calls atomic.Int64
 	puts  atomic.Int64
+	// beforePut runs before an entry is written; its error is that of the write.
+	beforePut atomic.Pointer[func(ctx context.Context, key string) error]
+	// lost makes writes fail whose effect remains, as a broken connection does.
+	lost atomic.Bool
 }
+
+var errLost = errors.New("the answer was lost")
 
 func (s *countingStorage) List(ctx context.Context, prefix string) ([]string, error) {
 	s.calls.Add(1)
@@ -47,12 +55,25 @@ func (s *countingStorage) Get(ctx context.Context, key string) (*logical.Storage
 func (s *countingStorage) Put(ctx context.Context, entry *logical.StorageEntry) error {
 	s.calls.Add(1)
 	s.puts.Add(1)
-	return s.InmemStorage.Put(ctx, entry)
+	if hook := s.beforePut.Load(); hook != nil {
+		if err := (*hook)(ctx, entry.Key); err != nil {
+			return err
+		}
+	}
+	err := s.InmemStorage.Put(ctx, entry)
+	if s.lost.Load() {
+		return errLost
+	}
+	return err
 }
 
 func (s *countingStorage) Delete(ctx context.Context, key string) error {
 	s.calls.Add(1)
-	return s.InmemStorage.Delete(ctx, key)
+	err := s.InmemStorage.Delete(ctx, key)
+	if s.lost.Load() {
+		return errLost
+	}
+	return err
 }
 
 // harness is an Issuer between a storage in memory and a simulated Amazon.
@@ -131,6 +152,29 @@ func (h *harness) unproven(change issuer.AccountChange, apply func(*store.Accoun
 func (h *harness) authorize(name string) {
 	h.t.Helper()
 	h.writeAccount(issuer.AccountChange{Name: name, RefreshToken: credential.New(h.amazon.Authorize(clientID, name))}, nil)
+}
+
+// holdPuts makes writes below a prefix wait. held tells when one does; release
+// lets them go.
+func (h *harness) holdPuts(prefix string) (held <-chan struct{}, release func()) {
+	waiting, gate := make(chan struct{}, 100), make(chan struct{})
+	hook := func(ctx context.Context, key string) error {
+		if !strings.HasPrefix(key, prefix) {
+			return nil
+		}
+		waiting <- struct{}{}
+		select {
+		case <-gate:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	h.storage.beforePut.Store(&hook)
+	return waiting, func() {
+		h.storage.beforePut.Store(nil)
+		close(gate)
+	}
 }
 
 func (h *harness) context() context.Context {

@@ -7,6 +7,7 @@ package issuer
 
 import (
 	"context"
+	"crypto/sha256"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -65,7 +66,7 @@ type Issuer struct {
 
 	slots      slots
 	appFailure atomic.Pointer[appFailure]
-	worked     atomic.Pointer[workedSecret]
+	worked     atomic.Pointer[[sha256.Size]byte] // digest of the client secret that Amazon accepted last
 }
 
 // New returns an Issuer. Close it after use.
@@ -142,7 +143,7 @@ func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration
 		case flight.superseded: // the account changed meanwhile: ask again
 			fresh = nil
 		case flight.err != nil:
-			return i.staleOr(rec, flight.err)
+			return i.staleOr(rec, minTTL, flight.err)
 		case flight.token != nil && left(flight.token.ExpiresAt, i.now()) < time.Second:
 			return nil, &fault.Error{Kind: fault.BadAnswer, Account: account, Message: "Amazon's access token expired before it arrived"}
 		default:
@@ -176,7 +177,7 @@ func (i *Issuer) look(rec *record, minTTL time.Duration, fresh *token) (*Issued,
 		}
 	}
 	if failed != nil {
-		return i.staleOr(rec, failed.OfAccount(rec.name))
+		return i.staleOr(rec, minTTL, failed.OfAccount(rec.name))
 	}
 	return nil, nil
 }
@@ -192,12 +193,12 @@ func (i *Issuer) failureAt(s *state, set *settings, now time.Time) *fault.Error 
 
 // staleOr returns a token that lives long enough to be of use when Amazon
 // cannot give another, and otherwise err.
-func (i *Issuer) staleOr(rec *record, err error) (*Issued, error) {
+func (i *Issuer) staleOr(rec *record, minTTL time.Duration, err error) (*Issued, error) {
 	settings, state, failed := i.settings.Load(), rec.current.Load(), fault.Of(err)
 	if !failed.Kind.Transient() || settings == nil || state == nil || state.account == nil || !state.token.belongsTo(state.account, settings) {
 		return nil, err
 	}
-	issued := issue(state.token, state.account, settings, 0, i.now())
+	issued := issue(state.token, state.account, settings, minTTL, i.now())
 	if issued.Left < minStale {
 		return nil, err
 	}

@@ -63,6 +63,7 @@ func TestCachedReadCallsNobody(t *testing.T) {
 	h := newHarness(t)
 	h.authorize("acme")
 	h.token("acme")
+	h.Settle()
 	storage, requests := h.storage.calls.Load(), h.amazon.Requests()
 	h.storage.Underlying().FailGet(true)
 	for range 100 {
@@ -77,11 +78,13 @@ func TestHealthyExchangeWritesNothing(t *testing.T) {
 	h := newHarness(t)
 	h.authorize("acme")
 	h.token("acme") // unverified to active: one write
+	h.Settle()
 	puts := h.storage.puts.Load()
 	for range 5 {
 		h.clock.Advance(time.Hour)
 		h.token("acme")
 	}
+	h.Settle()
 	require.Equal(t, 6, h.amazon.Exchanges("acme"))
 	require.Equal(t, puts, h.storage.puts.Load())
 }

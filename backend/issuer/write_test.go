@@ -170,41 +170,45 @@ func TestClientIDOfAccounts(t *testing.T) {
 	require.NoError(t, err, "no account is concerned")
 }
 
-// Two partial writes at once both count.
+// Partial writes at once all count.
 func TestConcurrentPartialWrites(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
 	h.authorize("acme")
 	var wg sync.WaitGroup
-	conflicts := make(chan error, 40)
 	for n := range 20 {
 		wg.Go(func() {
-			_, _, err := h.WriteAccount(h.context(), issuer.AccountChange{Name: "acme", Apply: func(a *store.Account) error {
+			h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) {
 				metadata := map[string]string{fmt.Sprint(n): "x"}
 				maps.Copy(metadata, a.Metadata)
 				a.Metadata = metadata
-				return nil
-			}})
-			conflicts <- err
+			})
 		})
 		wg.Go(func() {
-			_, _, err := h.WriteConfig(h.context(), issuer.ConfigChange{Apply: func(c *store.Config) error { c.ApplicationID += "x"; return nil }})
-			conflicts <- err
+			h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.ApplicationID += "x" })
 		})
 	}
 	wg.Wait()
-	close(conflicts)
-	refused := 0
-	for err := range conflicts {
-		if err != nil {
-			require.Equal(t, fault.Conflict, fault.KindOf(err), "a write either counts or says that it does not")
-			refused++
-		}
-	}
 	require.Len(t, h.state("acme").Metadata, 20)
 	config, err := h.store.Config(t.Context())
 	require.NoError(t, err)
-	require.Len(t, config.ApplicationID, 20-refused)
+	require.Len(t, config.ApplicationID, 20)
+}
+
+// A secret is not stored under another client id than it was proven for.
+func TestConfigThatChangesUnderAProof(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	release := h.amazon.Hold()
+	written := make(chan error, 1)
+	go func() {
+		_, _, err := h.WriteConfig(h.context(), issuer.ConfigChange{ClientSecret: credential.New(clientSecret), Verify: true, Apply: func(*store.Config) error { return nil }})
+		written <- err
+	}()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.ClientID = "another" })
+	release()
+	require.Equal(t, fault.Conflict, fault.KindOf(<-written))
 }
 
 // Everything at once, for the race detector and for three promises: no expired

@@ -68,14 +68,14 @@ func New(opts Options) *Client {
 	if opts.RetryWait == 0 {
 		opts.RetryWait = 200 * time.Millisecond
 	}
-	transport := newTransport()
+	transport := newTransport(silence, pingAnswer)
 	retrying := &retryablehttp.Client{
 		HTTPClient:   &http.Client{Transport: &recorder{next: transport, userAgent: opts.UserAgent}, CheckRedirect: refuseRedirect},
 		Logger:       nil, // it would log URLs
 		RetryMax:     maxRetries,
 		CheckRetry:   checkRetry,
 		Backoff:      backoff(opts.RetryWait),
-		ErrorHandler: retryablehttp.PassthroughErrorHandler,
+		ErrorHandler: lastAnswer,
 	}
 	return &Client{
 		opts:      opts,

@@ -21,16 +21,24 @@ const (
 	maxBodySize = 1 << 20
 	// maxRetryAfter bounds what is remembered of a Retry-After header.
 	maxRetryAfter = time.Hour
+	// silence is how long a connection may be silent before it is tried with a
+	// ping, and pingAnswer how long that may take: together less than the usual
+	// time limit of an exchange, so that the exchange is repeated on another one.
+	silence    = 5 * time.Second
+	pingAnswer = 3 * time.Second
 )
 
-func newTransport() *http.Transport {
+func newTransport(silence, pingAnswer time.Duration) *http.Transport {
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ForceAttemptHTTP2:      true,
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		ForceAttemptHTTP2:   true,
+		// A connection that a firewall forgot is silent. Without a ping, all
+		// exchanges would go on to it, each until its time limit.
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: pingAnswer},
 		MaxIdleConnsPerHost:    32,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }
@@ -38,6 +46,15 @@ func newTransport() *http.Transport {
 // refuseRedirect keeps credentials from being sent on to wherever an answer
 // points.
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// lastAnswer ends the repetitions with the last answer, or without one: net/http
+// writes a line to the log of a process that returns both.
+func lastAnswer(resp *http.Response, err error, _ int) (*http.Response, error) {
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
 
 // recorder reads each answer whole, so that a connection that breaks in the
 // middle of a body is repeated like any other, and keeps the last one.

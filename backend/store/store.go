@@ -39,8 +39,8 @@ type Store struct {
 	storage logical.Storage
 	// Writers of one account, or of the config, take turns: Vault's storage has
 	// no compare-and-swap, and a partial write must not undo another. These
-	// locks are held across storage calls, never across the network, and no
-	// reader of a token ever waits for one.
+	// locks are held across storage calls, never across the network. A reader of
+	// a token waits for one only to store a refresh token that Amazon changed.
 	accountLocks []*locksutil.LockEntry
 	configLock   sync.Mutex
 	keyLock      sync.Mutex
@@ -49,6 +49,14 @@ type Store struct {
 // New returns the Store of a mount's storage.
 func New(storage logical.Storage) *Store {
 	return &Store{storage: storage, accountLocks: locksutil.CreateLocks()}
+}
+
+// failed is the fault of a storage call. Over gRPC an error keeps only its text.
+func failed(doing string, err error) *fault.Error {
+	if err.Error() == logical.ErrReadOnly.Error() {
+		err = logical.ErrReadOnly
+	}
+	return fault.FromStorage(doing, err)
 }
 
 // AccountOf returns the account whose entry stands at a storage key.
@@ -71,7 +79,7 @@ func (s *Store) read(ctx context.Context, key, what string, value any) (bool, er
 	defer cancel()
 	entry, err := s.storage.Get(ctx, key)
 	if err != nil {
-		return false, fault.FromStorage("read "+what, err)
+		return false, failed("read "+what, err)
 	}
 	if entry == nil {
 		return false, nil
@@ -97,7 +105,7 @@ func (s *Store) write(ctx context.Context, key, what string, value any) error {
 		return fault.New(fault.Internal, "the %s cannot be encoded", what)
 	}
 	if err := s.storage.Put(ctx, entry); err != nil {
-		return fault.FromStorage("write "+what, err)
+		return failed("write "+what, err)
 	}
 	return nil
 }
@@ -106,7 +114,7 @@ func (s *Store) remove(ctx context.Context, key, what string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := s.storage.Delete(ctx, key); err != nil {
-		return fault.FromStorage("delete "+what, err)
+		return failed("delete "+what, err)
 	}
 	return nil
 }
@@ -116,7 +124,7 @@ func (s *Store) list(ctx context.Context, prefix, what string) ([]string, error)
 	defer cancel()
 	keys, err := s.storage.List(ctx, prefix)
 	if err != nil {
-		return nil, fault.FromStorage("list "+what, err)
+		return nil, failed("list "+what, err)
 	}
 	return keys, nil
 }

@@ -52,7 +52,9 @@ func startAmazon(ctx context.Context, binary string, s secrets) (*amazon, error)
 		return nil, fmt.Errorf("starting the simulated Amazon: %w", err)
 	}
 	a := &amazon{cmd: cmd, stdin: stdin}
+	unhang := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	unhang()
 	if err == nil {
 		err = json.Unmarshal(line, a)
 	}

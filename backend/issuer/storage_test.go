@@ -1,0 +1,158 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package issuer_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/helper/locksutil"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/issuer"
+	"vault-plugin-secrets-spapi/backend/store"
+	"vault-plugin-secrets-spapi/internal/amazontest"
+)
+
+// A status that is slow to store keeps neither the reader nor a slot.
+func TestReaderDoesNotWaitForStatus(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges = 1 })
+	h.authorize("acme")
+	h.authorize("other")
+	held, release := h.holdPuts("status/")
+	defer release()
+	h.token("acme")
+	<-held
+	h.token("other")
+	require.Equal(t, store.Active, h.state("acme").State, "memory knows what is still being stored")
+}
+
+// Nor does a writer of another account that shares its lock.
+func TestReaderDoesNotWaitForWriters(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	locks, neighbour := locksutil.CreateLocks(), ""
+	for n := 0; neighbour == ""; n++ {
+		if name := fmt.Sprint("n", n); locksutil.LockForKey(locks, name) == locksutil.LockForKey(locks, "acme") {
+			neighbour = name
+		}
+	}
+	held, release := h.holdPuts("account/" + neighbour)
+	written := make(chan error, 1)
+	go func() {
+		_, _, err := h.WriteAccount(h.context(), issuer.AccountChange{Name: neighbour, RefreshToken: credential.New("x"), Apply: func(*store.Account) error { return nil }})
+		written <- err
+	}()
+	<-held
+	h.token("acme")
+	release()
+	require.NoError(t, <-written)
+}
+
+// changedAndUnsaved has a refresh token that Amazon changed and storage did not
+// take.
+func changedAndUnsaved(t *testing.T) *harness {
+	t.Helper()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
+	h.storage.Underlying().FailPut(true)
+	require.Equal(t, fault.Storage, h.failure("acme").Kind)
+	h.storage.Underlying().FailPut(false)
+	return h
+}
+
+func TestUnsavedTokenIsFreshOrReplaced(t *testing.T) {
+	t.Parallel()
+	h := changedAndUnsaved(t)
+	h.clock.Advance(50 * time.Minute)
+	issued := h.token("acme")
+	require.GreaterOrEqual(t, issued.Left, issued.MinTTL)
+	require.Equal(t, 2, h.amazon.Exchanges("acme"))
+	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
+}
+
+func TestUnsavedTokenOutlivesOtherChanges(t *testing.T) {
+	t.Parallel()
+	h := changedAndUnsaved(t)
+	h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Enabled = false })
+	require.Equal(t, fault.Disabled, h.failure("acme").Kind)
+	h.Tidy()
+	h.Settle()
+	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"), "also of an account that gives no token")
+}
+
+func TestUnsavedTokenYieldsToTheOperators(t *testing.T) {
+	t.Parallel()
+	h := changedAndUnsaved(t)
+	written := h.amazon.Authorize(clientID, "acme")
+	h.writeAccount(issuer.AccountChange{Name: "acme", RefreshToken: credential.New(written)}, nil)
+	h.token("acme")
+	require.Equal(t, written, h.storedRefreshToken("acme"))
+}
+
+// Closing waits for the write of a changed refresh token.
+func TestClosingLosesNoChangedRefreshToken(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed"})
+	held, release := h.holdPuts("account/")
+	_ = h.readers(h.context(), "acme", 1)
+	<-held
+	closed := make(chan struct{})
+	go func() { h.Close(); close(closed) }()
+	require.Eventually(t, func() bool { return h.Closing() }, patience, time.Millisecond)
+	release()
+	<-closed
+	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
+}
+
+// If storage fails while a refresh token is proven, nothing is stored: it was
+// not Amazon that could not be asked.
+func TestProofThatStorageFails(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	before := h.storedRefreshToken("acme")
+	require.NoError(t, h.storage.InmemStorage.Put(t.Context(), &logical.StorageEntry{Key: "config", Value: []byte("{")}))
+	_, _, err := h.WriteAccount(t.Context(), issuer.AccountChange{Name: "acme", Verify: true, RefreshToken: credential.New("Atzr|cut"), Apply: func(*store.Account) error { return nil }})
+	require.Equal(t, fault.Storage, fault.KindOf(err))
+	require.Equal(t, before, h.storedRefreshToken("acme"))
+}
+
+// What was stored although storage said it failed is not hidden by memory.
+func TestLostAnswersOfStorage(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.token("acme")
+	h.Settle()
+	h.storage.lost.Store(true)
+	_, _, err := h.WriteAccount(t.Context(), issuer.AccountChange{Name: "acme", Apply: func(a *store.Account) error { a.Enabled = false; return nil }})
+	require.Equal(t, fault.Storage, fault.KindOf(err))
+	require.Equal(t, fault.Disabled, h.failure("acme").Kind)
+	require.Error(t, h.DeleteAccount(t.Context(), "acme"))
+	require.Equal(t, fault.UnknownAccount, h.failure("acme").Kind)
+	require.Error(t, h.DeleteConfig(t.Context()))
+	require.Equal(t, fault.NotConfigured, h.failure("acme").Kind)
+}
+
+func TestInventedNamesAreNotKept(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.failure("nobody")
+	require.NoError(t, h.DeleteConfig(t.Context()))
+	for n := range 100 {
+		h.failure(fmt.Sprint("name", n))
+	}
+	require.Empty(t, h.Remembered())
+}

@@ -139,7 +139,7 @@ func TestConfigBadInput(t *testing.T) {
 		"redirect_uri":             {"http://shop.example", "shop.example", "https://", "https://u:p@shop.example", "https://shop.example/#f", "javascript:alert(1)", "https://x/" + strings.Repeat("x", 2048)},
 		"region":                   {"us", "NA ", "na,eu", strings.Repeat("x", 1000)},
 		"sandbox":                  {"perhaps", 7.5, []any{true}},
-		"token_min_ttl":            {"59s", "56m", "0", "-1h", "soon", "", "99999999999999999999h", "18446744075509", "1e3", []any{"30m"}, map[string]any{}},
+		"token_min_ttl":            {"59s", "56m", "0", "-1h", "soon", "", "99999999999999999999h", "18446745874", "213504d", "1e3", []any{"30m"}, map[string]any{}},
 		"generate_lease":           {"perhaps"},
 		"request_timeout":          {"0s", "999ms", "61s", "1d", "-5"},
 		"max_concurrent_exchanges": {0, 1025, -1, "many", "1.5", "99999999999999999999"},

@@ -72,7 +72,7 @@ func TestTokenUnleasedStale(t *testing.T) {
 func TestTokenMinTTL(t *testing.T) {
 	t.Parallel()
 	m := configured(t)
-	for _, value := range []any{"0s", "-1s", "55m1s", "1h", "soon", "", "18446744073709551617", "999999999999999999d", []any{"1m"}} {
+	for _, value := range []any{"0s", "-1s", "55m1s", "1h", "soon", "", "18446745874", "18446744073709551617", "999999999999999999d", []any{"1m"}} {
 		require.Contains(t, m.badRequest(logical.ReadOperation, "token/acme", map[string]any{"min_ttl": value}), `"min_ttl"`, "%v", value)
 	}
 	for _, value := range []any{"1s", 1, "55m", 3300, "3300"} {

@@ -108,6 +108,7 @@ func TestFailedRenewal(t *testing.T) {
 	h.token("acme")
 	require.Eventually(t, func() bool { return h.token("acme").Failure != nil }, patience, time.Millisecond)
 	issued := h.token("acme")
+	h.Settle()
 	require.Equal(t, first.AccessToken, issued.AccessToken)
 	require.False(t, issued.Stale, "35 minutes are left")
 	require.Equal(t, 2, h.amazon.Exchanges("acme"), "and Amazon is left alone meanwhile")

@@ -36,6 +36,8 @@ type countingStorage struct {
 	puts  atomic.Int64
 	// beforePut runs before an entry is written; its error is that of the write.
 	beforePut atomic.Pointer[func(ctx context.Context, key string) error]
+	// afterGet runs when an entry was read, before the reader has it.
+	afterGet atomic.Pointer[func(key string)]
 	// lost makes writes fail whose effect remains, as a broken connection does.
 	lost atomic.Bool
 }
@@ -49,7 +51,11 @@ func (s *countingStorage) List(ctx context.Context, prefix string) ([]string, er
 
 func (s *countingStorage) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {
 	s.calls.Add(1)
-	return s.InmemStorage.Get(ctx, key)
+	entry, err := s.InmemStorage.Get(ctx, key)
+	if hook := s.afterGet.Load(); hook != nil {
+		(*hook)(key)
+	}
+	return entry, err
 }
 
 func (s *countingStorage) Put(ctx context.Context, entry *logical.StorageEntry) error {

@@ -146,6 +146,19 @@ func TestLostAnswersOfStorage(t *testing.T) {
 	require.Equal(t, fault.NotConfigured, h.failure("acme").Kind)
 }
 
+// The token of an account that another node deleted leaves memory with it.
+func TestAccountDeletedElsewhere(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.token("acme")
+	h.Settle()
+	require.NoError(t, store.New(h.storage).DeleteAccount(t.Context(), "acme", func() {}))
+	h.Invalidate("account/acme")
+	require.Equal(t, fault.UnknownAccount, h.failure("acme").Kind)
+	require.Empty(t, h.Remembered())
+}
+
 func TestInventedNamesAreNotKept(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

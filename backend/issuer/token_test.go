@@ -5,6 +5,7 @@ package issuer_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,6 +255,51 @@ func TestInvalidatedConfigIsReadAgain(t *testing.T) {
 	h.Invalidate("config")
 	require.Equal(t, "https://sandbox.sellingpartnerapi-na.amazon.com", h.token("acme").Endpoint)
 	require.Equal(t, 1, h.amazon.Exchanges("acme"))
+}
+
+// What another node changed is not served from before.
+func TestTokenOfAnotherGeneration(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	first := h.token("acme").AccessToken
+	other := store.New(h.storage)
+	require.NoError(t, other.UpdateAccount(t.Context(), "acme", func(a *store.Account) (*store.Account, error) {
+		a.Generation = store.NewID()
+		return a, nil
+	}, func(*store.Account) {}))
+	h.Invalidate("account/acme")
+	second := h.token("acme").AccessToken
+	require.False(t, first.Equal(second))
+	require.NoError(t, other.UpdateConfig(t.Context(), func(c *store.Config) (*store.Config, error) {
+		c.Generation = store.NewID()
+		return c, nil
+	}, func(*store.Config) {}))
+	h.Invalidate("config")
+	require.False(t, second.Equal(h.token("acme").AccessToken))
+}
+
+// A config that was read before it was changed is not kept after.
+func TestConfigChangedWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.Invalidate("config")
+	reading, gate := make(chan struct{}), make(chan struct{})
+	var held atomic.Bool
+	hook := func(key string) {
+		if key == "config" && held.CompareAndSwap(false, true) {
+			close(reading)
+			<-gate
+		}
+	}
+	h.storage.afterGet.Store(&hook)
+	results := h.readers(h.context(), "acme", 1)
+	<-reading
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.Sandbox = true })
+	close(gate)
+	require.NoError(t, (<-results).err)
+	require.Equal(t, "https://sandbox.sellingpartnerapi-na.amazon.com", h.token("acme").Endpoint)
 }
 
 func TestClosing(t *testing.T) {

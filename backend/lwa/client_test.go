@@ -270,6 +270,23 @@ func TestForbiddenEndpointGetsNothing(t *testing.T) {
 	require.Zero(t, f.amazon.Requests())
 }
 
+// An answer without end is read up to the bound, and no further.
+func TestEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	endless := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(endless.Close)
+	f.app.Endpoint = endless.URL
+	_, err := f.refresh(t)
+	require.Equal(t, fault.BadAnswer, err.Kind)
+}
+
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

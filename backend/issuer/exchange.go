@@ -131,7 +131,7 @@ type appFailure struct {
 }
 
 func (i *Issuer) rememberAppFailure(revision string, err *fault.Error) {
-	i.logger.Error("Amazon refuses the application's client id or client secret", upstream(err)...)
+	i.logger.Error("Amazon refuses the application's client id or client secret", logged(err)...)
 	i.appFailure.Store(&appFailure{err: err, until: i.now().Add(invalidClientWait), revision: revision})
 }
 
@@ -165,7 +165,7 @@ func (i *Issuer) saveChanged(rec *record, u *unsaved) (*token, error) {
 	}
 	rec.mu.Unlock()
 	if err != nil {
-		i.logger.Error("Amazon changed the refresh token of an account, and storage would not take it; it is kept in memory and tried again", "account", rec.name, "error", err)
+		i.logger.Error("Amazon changed the refresh token of an account, and storage would not take it; it is kept in memory and tried again", append([]any{"account", rec.name}, logged(fault.Of(err))...)...)
 		return nil, fault.Of(err).OfAccount(rec.name)
 	}
 	return u.token, nil
@@ -189,7 +189,7 @@ func (i *Issuer) logFailure(account *store.Account, err error, ahead bool) {
 	if failed.Kind == fault.Canceled || failed.Kind == fault.InvalidClient { // logged where it was found
 		return
 	}
-	i.logger.Warn("the exchange of an account's refresh token failed", append([]any{"account", account.Name, "ahead_of_need", ahead}, upstream(failed)...)...)
+	i.logger.Warn("the exchange of an account's refresh token failed", append([]any{"account", account.Name, "ahead_of_need", ahead}, logged(failed)...)...)
 }
 
 // noteState writes the status of an account if its state changed. A failure is
@@ -210,18 +210,21 @@ func (i *Issuer) noteState(out outcome) {
 	switch {
 	case errors.Is(err, logical.ErrReadOnly): // this cluster may not write it
 	case err != nil:
-		i.logger.Warn("the status of an account could not be stored", "account", account.Name, "status", status.State, "error", err)
+		i.logger.Warn("the status of an account could not be stored", append([]any{"account", account.Name, "status", status.State}, logged(fault.Of(err))...)...)
 	}
 }
 
-// upstream is what a log line says of an error.
-func upstream(err *fault.Error) []any {
+// logged is what a log line says of an error.
+func logged(err *fault.Error) []any {
 	fields := []any{"error", err.Error()}
 	if err.RequestID != "" {
 		fields = append(fields, "request_id", err.RequestID)
 	}
 	if err.RetryAfter > 0 {
 		fields = append(fields, "retry_after", fmt.Sprint(err.RetryAfter))
+	}
+	if err.Kind == fault.Storage && err.Cause != nil {
+		fields = append(fields, "cause", err.Cause)
 	}
 	return fields
 }

@@ -36,6 +36,10 @@ func (i *Issuer) renew(rec *record, minTTL time.Duration) {
 	if rec.swept || rec.flight != nil {
 		return
 	}
+	// Another reader's renewal may have landed since this one looked.
+	if issued, err := i.look(rec, minTTL, nil); err != nil || issued == nil || !issued.due {
+		return
+	}
 	_, _ = i.start(rec, &flight{minTTL: minTTL, ahead: true}) // fails only when closing
 }
 

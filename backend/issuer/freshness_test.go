@@ -87,6 +87,22 @@ func TestRenewedAheadOfNeed(t *testing.T) {
 	require.Equal(t, 2, h.amazon.Exchanges("acme"))
 }
 
+func TestRenewalsAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.token("acme")
+	for round := range 30 {
+		h.clock.Advance(25 * time.Minute)
+		results := h.readers(h.context(), "acme", 64)
+		for range 64 {
+			require.NoError(t, (<-results).err)
+		}
+		h.Settle()
+		require.Equal(t, round+2, h.amazon.Exchanges("acme"))
+	}
+}
+
 func TestColdAccountIsNotRenewed(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

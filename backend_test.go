@@ -181,7 +181,8 @@ func TestSealWrapNamesRealKeys(t *testing.T) {
 	m.ok(logical.UpdateOperation, "accounts/acme", map[string]any{"refresh_token": refreshToken})
 	m.amazon.RevokeAuthorization("acme")
 	m.clock.Advance(time.Hour)
-	m.badRequest(logical.ReadOperation, "token/acme", nil) // writes a status
+	m.badRequest(logical.ReadOperation, "token/acme", nil)
+	m.stores("status/acme")
 	wrapped := m.backend.SpecialPaths().SealWrapStorage
 	used := map[string]bool{}
 	for key, value := range m.stored() {

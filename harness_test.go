@@ -141,6 +141,16 @@ func (m *mount) badRequest(operation logical.Operation, path string, data map[st
 	return m.refused(http.StatusBadRequest, operation, path, data)
 }
 
+// stores waits until there is an entry at key: a status is stored after the
+// reader has its answer.
+func (m *mount) stores(key string) {
+	m.t.Helper()
+	require.Eventually(m.t, func() bool {
+		entry, err := m.storage.Get(m.t.Context(), key)
+		return err == nil && entry != nil
+	}, 30*time.Second, time.Millisecond)
+}
+
 // stored is a copy of everything in storage.
 func (m *mount) stored() map[string]string {
 	m.t.Helper()

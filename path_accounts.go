@@ -281,14 +281,14 @@ func (b *backend) pathAccountsList(ctx context.Context, req *logical.Request, da
 }
 
 func (b *backend) keyInfo(ctx context.Context, names []string) (map[string]any, error) {
-	summaries, err := b.issuer.Summaries(ctx, names)
+	accounts, err := b.issuer.Accounts(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	info := make(map[string]any, len(summaries))
-	for name, summary := range summaries {
-		of := map[string]any{"region": summary.Region, "status": string(summary.State), "selling_partner_id": summary.SellingPartnerID, "authorization_expires_at": ""}
-		addTime(of, "authorization_expires_at", summary.AuthorizationExpiresAt)
+	info := make(map[string]any, len(accounts))
+	for name, account := range accounts {
+		of := map[string]any{"region": account.Region, "status": string(account.State), "selling_partner_id": account.SellingPartnerID, "authorization_expires_at": ""}
+		addTime(of, "authorization_expires_at", account.AuthorizationExpiresAt)
 		info[name] = of
 	}
 	return info, nil

@@ -239,7 +239,7 @@ func TestAccountDelete(t *testing.T) {
 	m.amazon.RevokeAuthorization("acme")
 	m.clock.Advance(time.Hour)
 	m.badRequest(logical.ReadOperation, "token/acme", nil)
-	require.Contains(t, m.stored(), "status/acme")
+	m.stores("status/acme")
 	m.ok(logical.DeleteOperation, "accounts/acme", nil)
 	require.NotContains(t, m.stored(), "status/acme")
 	require.NotContains(t, m.stored(), "account/acme")

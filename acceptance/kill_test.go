@@ -149,6 +149,8 @@ func TestKilledVaultKeepsEverything(t *testing.T) {
 	m.refused(t, http.StatusBadRequest, http.MethodGet, "token/gone", nil, "invalid_grant")
 	lease := m.token(t, "active")
 	accounts := []string{"active", "unverified", "disabled", "gone"}
+	// A status is stored after the answer that made it; a reload waits for that.
+	require.NoError(t, s.ReloadPlugin(t.Context(), plugin))
 	before := m.everything(t, accounts...)
 	require.Equal(t, "reauthorization_required", before["accounts/gone"].(map[string]any)["status"])
 

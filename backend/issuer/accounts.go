@@ -44,24 +44,32 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 		}
 	}
 	var sameToken bool
-	err = i.store.UpdateAccount(ctx, change.Name, func(stored *store.Account) (*store.Account, error) {
-		account, err := i.mergeAccount(stored, change)
-		if err != nil {
-			return nil, err
-		}
-		sameToken = stored != nil && stored.Generation == account.Generation
-		if proof != nil {
-			account.RefreshToken, account.VerifiedAt = merged.RefreshToken, proof.IssuedAt.UTC()
-			proof.accountGeneration = account.Generation
-		}
-		if unproven != nil {
-			account.UnprovenBecause = unproven.Error()
-		}
-		return account, nil
-	}, func(account *store.Account) {
-		written = account
-		i.accountChanged(withoutCredential(account), proof, sameToken)
-	})
+	write := func(ctx context.Context) error {
+		return i.store.UpdateAccount(ctx, change.Name, func(stored *store.Account) (*store.Account, error) {
+			account, err := i.mergeAccount(stored, change)
+			if err != nil {
+				return nil, err
+			}
+			sameToken = stored != nil && stored.Generation == account.Generation
+			if proof != nil {
+				account.RefreshToken, account.VerifiedAt = merged.RefreshToken, proof.IssuedAt.UTC()
+				proof.accountGeneration = account.Generation
+			}
+			if unproven != nil {
+				account.UnprovenBecause = unproven.Error()
+			}
+			return account, nil
+		}, func(account *store.Account) {
+			written = account
+			i.accountChanged(withoutCredential(account), proof, sameToken)
+		})
+	}
+	err = write(ctx)
+	if isKind(err, fault.Storage) && !merged.RefreshToken.Equal(change.RefreshToken) && proof != nil {
+		// Amazon changed the refresh token: what was submitted may be worth nothing
+		// any more, so that this is tried once more, whether the operator waits or not.
+		err = write(context.WithoutCancel(ctx))
+	}
 	if err != nil {
 		i.Invalidate(store.PrefixAccount + change.Name) // it may have been stored all the same
 	}
@@ -165,6 +173,8 @@ type AccountInfo struct {
 	State          store.State
 	LastExchangeAt time.Time // zero if there was none
 	LastError      string
+
+	statusAt time.Time
 }
 
 // Account returns an account; nil if there is none.
@@ -181,26 +191,38 @@ func (i *Issuer) Account(ctx context.Context, name string) (*AccountInfo, error)
 	if err != nil {
 		return nil, err
 	}
+	return i.inform(account, status, inForce), nil
+}
+
+// inform joins an account, its stored status, the settings in force, and what
+// memory knows beyond storage.
+func (i *Issuer) inform(account *store.Account, status store.Status, inForce *settings) *AccountInfo {
 	info := &AccountInfo{
 		Account: withoutCredential(account), State: status.State, LastExchangeAt: status.LastExchangeAt, LastError: status.LastError,
 		Region:        string(inForce.regionOf(account)),
 		GenerateLease: inForce.leaseOf(account),
 		TokenMinTTL:   firstPositive(account.TokenMinTTL, inForce.minTTL),
+		statusAt:      status.At,
 	}
-	if known, ok := i.records.Load(name); ok {
+	if known, ok := i.records.Load(account.Name); ok {
 		info.addLive(known.(*record).state())
 	}
 	if !account.Enabled {
 		info.State = store.Disabled
 	}
-	return info, nil
+	return info
 }
 
 // addLive adds what memory knows beyond storage: exchanges that did not change
 // the state, and those whose change is still being stored.
 func (a *AccountInfo) addLive(live state) {
-	if t := live.token; t != nil && t.accountGeneration == a.Generation && t.IssuedAt.After(a.LastExchangeAt) {
-		a.State, a.LastExchangeAt, a.LastError = store.Active, t.IssuedAt, ""
+	if t := live.token; t != nil && t.accountGeneration == a.Generation {
+		if t.IssuedAt.After(a.statusAt) {
+			a.State, a.LastError = store.Active, ""
+		}
+		if t.IssuedAt.After(a.LastExchangeAt) {
+			a.LastExchangeAt = t.IssuedAt
+		}
 	}
 	if f := live.failure; f != nil && f.accountGeneration == a.Generation {
 		a.LastError = f.err.Error()
@@ -210,16 +232,8 @@ func (a *AccountInfo) addLive(live state) {
 	}
 }
 
-// AccountSummary is an account in a list.
-type AccountSummary struct {
-	Region, SellingPartnerID string
-	State                    store.State
-	AuthorizationExpiresAt   time.Time
-}
-
-// Summaries reads accounts for a list. One that was deleted meanwhile is left
-// out.
-func (i *Issuer) Summaries(ctx context.Context, names []string) (map[string]AccountSummary, error) {
+// Accounts reads accounts for a list. One that was deleted meanwhile is left out.
+func (i *Issuer) Accounts(ctx context.Context, names []string) (map[string]*AccountInfo, error) {
 	withStatus, err := i.store.StatusNames(ctx)
 	if err != nil {
 		return nil, err
@@ -228,7 +242,7 @@ func (i *Issuer) Summaries(ctx context.Context, names []string) (map[string]Acco
 	if err != nil {
 		return nil, err
 	}
-	summaries := make(map[string]AccountSummary, len(names))
+	infos := make(map[string]*AccountInfo, len(names))
 	for _, name := range names {
 		account, err := i.store.Account(ctx, name)
 		if err != nil {
@@ -243,13 +257,7 @@ func (i *Issuer) Summaries(ctx context.Context, names []string) (map[string]Acco
 				return nil, err
 			}
 		}
-		if !account.Enabled {
-			status.State = store.Disabled
-		}
-		summaries[name] = AccountSummary{
-			Region: string(inForce.regionOf(account)), SellingPartnerID: account.SellingPartnerID,
-			State: status.State, AuthorizationExpiresAt: account.AuthorizationExpiresAt,
-		}
+		infos[name] = i.inform(account, status, inForce)
 	}
-	return summaries, nil
+	return infos, nil
 }

@@ -68,7 +68,9 @@ func (i *Issuer) WriteConfig(ctx context.Context, change ConfigChange) (written 
 		if prove && (config.ClientID != merged.ClientID || config.LWAEndpoint != merged.LWAEndpoint) {
 			return nil, fault.New(fault.Conflict, "another request changed client_id or lwa_endpoint while client_secret was being proven; nothing was stored, write again")
 		}
-		config.Secret.Proven = merged.Secret.Proven && config.Secret.Value.Equal(merged.Secret.Value)
+		if prove && merged.Secret.Proven {
+			config.Secret.Proven = true
+		}
 		return config, nil
 	}, func(config *store.Config) {
 		written = config

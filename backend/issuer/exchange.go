@@ -20,6 +20,9 @@ import (
 	"vault-plugin-secrets-spapi/backend/store"
 )
 
+// noteTimeout bounds the write of one status.
+const noteTimeout = 30 * time.Second
+
 // slots bounds the exchanges in flight. The bound may change at any time; a
 // change does not wait for the exchanges that are under way.
 type slots struct {
@@ -194,11 +197,16 @@ func (i *Issuer) logFailure(account *store.Account, err error, ahead bool) {
 
 // noteState writes the status of an account if its state changed. A failure is
 // nobody's but the log's: the next exchange says it again.
-func (i *Issuer) noteState(out outcome) {
-	if out.status == nil {
+func (i *Issuer) noteState(rec *record, f *flight, out outcome) {
+	rec.noting.Lock()
+	defer rec.noting.Unlock()
+	if f.news == 0 || !rec.isNews(f) {
 		return
 	}
-	ctx, account, status := context.WithoutCancel(i.ctx), out.account, *out.status
+	// Closing waits for this, but not for long.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(i.ctx), noteTimeout)
+	defer cancel()
+	account, status := out.account, *out.status
 	known, err := i.store.Status(ctx, account)
 	if err == nil && known.State != status.State {
 		status.CredentialID = account.CredentialID
@@ -212,6 +220,13 @@ func (i *Issuer) noteState(out outcome) {
 	case err != nil:
 		i.logger.Warn("the status of an account could not be stored", append([]any{"account", account.Name, "status", status.State}, logged(fault.Of(err))...)...)
 	}
+}
+
+// isNews reports whether no flight has landed since that knows better.
+func (r *record) isNews(f *flight) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.news == f.news
 }
 
 // logged is what a log line says of an error.

@@ -6,6 +6,9 @@ package issuer
 // Settle waits for exchanges and for what they store.
 func (i *Issuer) Settle() { i.flights.Wait() }
 
+// Renew is what a reader does that found the token due.
+func (i *Issuer) Renew(account string) { i.renew(i.record(account), 0) }
+
 // Closing reports whether Close was called.
 func (i *Issuer) Closing() bool { return i.ctx.Err() != nil }
 

@@ -43,6 +43,7 @@ func TestNothingAmazonSaysDestroysACredential(t *testing.T) {
 			require.Equal(t, clientSecret, config.Secret.Value.Reveal())
 
 			h.amazon.ClearFaults()
+			h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Minute })
 			h.clock.Advance(24 * time.Hour) // beyond any lifetime and back-off
 			h.token("acme")
 			require.Equal(t, store.Active, h.state("acme").State)

@@ -55,7 +55,7 @@ func (i *Issuer) start(rec *record, f *flight) (*flight, error) {
 	i.flights.Go(func() {
 		out := i.fly(rec, f)
 		i.land(rec, f, out)
-		i.noteState(out) // only now: no reader waits for that
+		i.noteState(rec, f, out) // only now: no reader waits for that
 	})
 	return f, nil
 }
@@ -100,7 +100,8 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 		i.mint(rec, f, config, settings, account, &out)
 	}
 	if out.token != nil {
-		out.status = &store.Status{State: store.Active, LastExchangeAt: out.token.IssuedAt.UTC()}
+		issuedAt := out.token.IssuedAt.UTC()
+		out.status = &store.Status{State: store.Active, LastExchangeAt: issuedAt, At: issuedAt}
 	}
 	return out
 }
@@ -123,7 +124,7 @@ func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings,
 		i.logFailure(account, err, f.ahead)
 		out.err, out.failure = err, i.remember(rec, account, err, s)
 		if isKind(err, fault.InvalidGrant) {
-			out.status = &store.Status{State: store.ReauthorizationRequired, LastError: err.Error()}
+			out.status = &store.Status{State: store.ReauthorizationRequired, LastError: err.Error(), At: i.now().UTC()}
 			if held := rec.state().token; held != nil {
 				out.status.LastExchangeAt = held.IssuedAt.UTC()
 			}
@@ -169,6 +170,10 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 	}
 	rec.flight = nil
 	defer close(f.done)
+	if out.status != nil {
+		rec.news++
+		f.news = rec.news
+	}
 
 	next := rec.state()
 	if out.token != nil {

@@ -28,6 +28,9 @@ type record struct {
 	swept   bool    // no longer in the map
 	retired *rate.Limiter
 	unsaved *unsaved
+	news    uint64 // counts flights that found out something about the status
+
+	noting sync.Mutex // orders the writes of the status; no reader waits for it
 }
 
 // state is immutable.
@@ -85,6 +88,7 @@ type flight struct {
 	minTTL time.Duration
 	ahead  bool // renews a token that is still good
 	epoch  uint64
+	news   uint64 // the record's, as this flight landed; 0 if it brought none
 
 	done       chan struct{} // closed under the record's mu
 	superseded bool          // the account changed meanwhile

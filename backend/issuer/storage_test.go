@@ -34,6 +34,26 @@ func TestReaderDoesNotWaitForStatus(t *testing.T) {
 	require.Equal(t, store.Active, h.state("acme").State, "memory knows what is still being stored")
 }
 
+// What was found out last is what stays, however slow storage is.
+func TestStatusesAreStoredInOrder(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultInvalidGrant, Times: 1})
+	h.failure("acme")
+	h.Settle()
+	h.clock.Advance(time.Minute)
+	held, release := h.holdPuts("status/")
+	h.token("acme") // finds out that it is active
+	<-held
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultInvalidGrant, Times: 1})
+	h.clock.Advance(time.Hour)
+	h.failure("acme") // finds out that it is not, while that is being stored
+	release()
+	h.start()
+	require.Equal(t, store.ReauthorizationRequired, h.state("acme").State)
+}
+
 // Nor does a writer of another account that shares its lock.
 func TestReaderDoesNotWaitForWriters(t *testing.T) {
 	t.Parallel()

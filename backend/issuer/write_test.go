@@ -4,6 +4,7 @@
 package issuer_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -209,6 +210,47 @@ func TestConfigThatChangesUnderAProof(t *testing.T) {
 	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.ClientID = "another" })
 	release()
 	require.Equal(t, fault.Conflict, fault.KindOf(<-written))
+}
+
+// A write that names no secret leaves alone what another found out about it.
+func TestProvenSecretStaysProven(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.amazon.RotateSecret(clientID, "two")
+	once := false
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) {
+		if !once {
+			once = true
+			h.writeConfig(issuer.ConfigChange{ClientSecret: credential.New("two"), Verify: true}, func(*store.Config) {})
+		}
+		c.ApplicationID = "x"
+	})
+	config, err := h.store.Config(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "two", config.Secret.Value.Reveal())
+	require.True(t, config.Secret.Proven)
+	require.Equal(t, "x", config.ApplicationID)
+}
+
+// A refresh token that Amazon changed while it was proven survives one failure
+// of storage.
+func TestChangedRefreshTokenOfAProofIsWrittenTwice(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed"})
+	failed := false
+	hook := func(_ context.Context, key string) error {
+		if key == "account/acme" && !failed {
+			failed = true
+			return errLost
+		}
+		return nil
+	}
+	h.storage.beforePut.Store(&hook)
+	h.writeAccount(issuer.AccountChange{Name: "acme", Verify: true, RefreshToken: credential.New(h.amazon.Authorize(clientID, "acme"))}, nil)
+	require.True(t, failed)
+	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
 }
 
 // Everything at once, for the race detector and for three promises: no expired

@@ -40,7 +40,7 @@ func TestForgottenConnection(t *testing.T) {
 
 	client := New(Options{Permit: func(string) error { return nil }, RetryWait: time.Millisecond})
 	t.Cleanup(client.Close)
-	client.transport.HTTP2 = newTransport(20*time.Millisecond, 20*time.Millisecond).HTTP2
+	client.transport.HTTP2 = newTransport(200*time.Millisecond, 200*time.Millisecond).HTTP2
 	client.transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
 	app := Application{Endpoint: "https://" + firewall.address + "/auth/o2/token", ClientID: "x", ClientSecret: credential.New("y")}
 	exchange := func() error {

@@ -30,6 +30,7 @@ type Status struct {
 	State          State     `json:"state"`
 	LastError      string    `json:"last_error,omitempty"`
 	LastExchangeAt time.Time `json:"last_exchange_at,omitzero"`
+	At             time.Time `json:"at,omitzero"` // when this was found out
 }
 
 type statusEntry struct {
@@ -56,7 +57,7 @@ func (s *Store) Status(ctx context.Context, account *Account) (Status, error) {
 func InitialStatus(account *Account) Status {
 	status := Status{CredentialID: account.CredentialID, State: Unverified, LastError: account.UnprovenBecause}
 	if !account.VerifiedAt.IsZero() {
-		status.State, status.LastExchangeAt = Active, account.VerifiedAt
+		status.State, status.LastExchangeAt, status.At = Active, account.VerifiedAt, account.VerifiedAt
 	}
 	return status
 }

@@ -54,6 +54,22 @@ func TestStatusesAreStoredInOrder(t *testing.T) {
 	require.Equal(t, store.ReauthorizationRequired, h.state("acme").State)
 }
 
+// What another node found out later is not hidden by a token of before.
+func TestStatusFoundOutElsewhere(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.token("acme")
+	h.Settle()
+	account, err := h.store.Account(t.Context(), "acme")
+	require.NoError(t, err)
+	h.clock.Advance(time.Minute)
+	require.NoError(t, store.New(h.storage).SetStatus(t.Context(), "acme", store.Status{
+		CredentialID: account.CredentialID, State: store.ReauthorizationRequired, At: h.clock.Now(),
+	}))
+	require.Equal(t, store.ReauthorizationRequired, h.state("acme").State)
+}
+
 // Nor does a writer of another account that shares its lock.
 func TestReaderDoesNotWaitForWriters(t *testing.T) {
 	t.Parallel()

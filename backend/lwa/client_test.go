@@ -228,6 +228,24 @@ func TestRetryAfter(t *testing.T) {
 			require.Equal(t, 2*time.Minute, err.RetryAfter)
 		})
 	}
+	t.Run("long is not waited for", func(t *testing.T) {
+		t.Parallel()
+		f := newFixture(t)
+		f.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultThrottled, RetryAfter: "3600"})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		answered := make(chan *fault.Error, 1)
+		go func() {
+			_, err := split(f.client.Refresh(ctx, f.app, credential.New(refreshToken)))
+			answered <- err
+		}()
+		select {
+		case err := <-answered:
+			require.Equal(t, fault.RateLimited, err.Kind)
+		case <-time.After(time.Minute):
+			require.Fail(t, "it waits for the end of the time limit")
+		}
+	})
 	t.Run("a date", func(t *testing.T) {
 		t.Parallel()
 		f := newFixture(t)

@@ -175,6 +175,21 @@ func TestUpdateThatChangesNothing(t *testing.T) {
 	require.Empty(t, keys)
 }
 
+// readOnly fails as storage does over gRPC on a node that may not write: with the
+// text of the error only.
+type readOnly struct{ logical.Storage }
+
+func (readOnly) Put(context.Context, *logical.StorageEntry) error {
+	return errors.New(logical.ErrReadOnly.Error())
+}
+
+func TestReadOnlyStorageIsRecognised(t *testing.T) {
+	t.Parallel()
+	s := store.New(readOnly{&logical.InmemStorage{}})
+	err := s.UpdateAccount(t.Context(), "acme", func(*store.Account) (*store.Account, error) { return fullAccount(), nil }, func(*store.Account) {})
+	require.ErrorIs(t, err, logical.ErrReadOnly, "so that Vault forwards the request")
+}
+
 func TestGivenUp(t *testing.T) {
 	t.Parallel()
 	s := store.New(&logical.InmemStorage{})

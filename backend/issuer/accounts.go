@@ -116,8 +116,9 @@ func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*sto
 	return account, nil
 }
 
-// proveAccount exchanges a new refresh token before it is stored. Only Amazon's
-// refusal of that refresh token is an error.
+// proveAccount exchanges a new refresh token before it is stored. It fails where
+// Amazon refuses that refresh token and where our side fails; that Amazon cannot
+// be asked only leaves it unproven.
 func (i *Issuer) proveAccount(ctx context.Context, account *store.Account) (proof *token, unproven *fault.Error, err error) {
 	proof, changed, err := i.exchangeOnce(ctx, account)
 	if err == nil {

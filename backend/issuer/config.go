@@ -160,7 +160,7 @@ func (i *Issuer) isKnownToWork(config *store.Config) bool {
 }
 
 // proveConfig asks Amazon for a grantless token with the new client secret
-// alone. Only Amazon's refusal of the client is an error.
+// alone. It fails where Amazon refuses the client or the request was given up.
 func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unproven *fault.Error, err error) {
 	limits := i.newSettings(config)
 	if inForce := i.settings.Load(); inForce != nil {

@@ -42,7 +42,8 @@ func (b *backend) vaultError(req *logical.Request, err error) error {
 		return logical.ErrReadOnly // Vault forwards the request to a node that may write
 	}
 	failed := fault.Of(err)
-	if failed.Kind == fault.Internal || failed.Kind == fault.Storage {
+	switch failed.Kind {
+	case fault.Internal, fault.Storage, fault.Unsaved:
 		b.Logger().Error("a request failed", "path", req.Path, "operation", req.Operation, "error", failed.Error(), "cause", failed.Cause)
 	}
 	return logical.CodedError(statusOf(failed.Kind), message(failed, mountOf(req)))
@@ -89,6 +90,8 @@ func nextStep(failed *fault.Error, mount string) string {
 		return fmt.Sprintf("Write another to %sconfig, or register the plugin anew and reload it", mount)
 	case fault.RateLimited, fault.Unavailable, fault.BadAnswer:
 		return "Try again later"
+	case fault.Unsaved:
+		return "Do not seal or restart Vault, nor reload the plugin, until it is stored; see the log of Vault for the cause"
 	case fault.Storage:
 		return "Nothing was half done; see the log of Vault for the cause"
 	}

@@ -20,6 +20,7 @@ type Kind int
 const (
 	Internal           Kind = iota // a defect of the plugin
 	Storage                        // Vault's storage failed
+	Unsaved                        // Vault's storage failed to take a refresh token that Amazon changed
 	InvalidInput                   // the request: a field has a bad value
 	Conflict                       // the request: another one changed the same thing meanwhile
 	NotFound                       // the request: what is to be read or patched does not exist

@@ -141,7 +141,7 @@ func (i *Issuer) exchangeOnce(ctx context.Context, account *store.Account) (*tok
 	if err != nil {
 		return nil, credential.Secret{}, err
 	}
-	return i.exchange(ctx, config, settings, account, func() bool { return true })
+	return i.exchange(ctx, &order{config: config, settings: settings, account: account})
 }
 
 // accountChanged brings memory up to date with a written account. proof is the

@@ -166,7 +166,7 @@ func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unprove
 	if inForce := i.settings.Load(); inForce != nil {
 		limits.maxExchanges = inForce.maxExchanges
 	}
-	exchange, done, err := i.admit(ctx, limits)
+	exchange, done, err := i.admit(ctx, limits, false)
 	switch {
 	case isKind(err, fault.Canceled):
 		return nil, err

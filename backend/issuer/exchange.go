@@ -40,10 +40,13 @@ func (s *slots) of(size int) *semaphore.Weighted {
 	return s.queue
 }
 
-// admit waits for a free slot, at most the config's request timeout, and then
-// gives the exchange that long.
-func (i *Issuer) admit(ctx context.Context, s *settings) (exchange context.Context, done func(), err error) {
-	waiting, stopWaiting := context.WithTimeout(ctx, s.timeout)
+// admit waits for a free slot, at most the config's request timeout unless
+// patient, and then gives the exchange that long.
+func (i *Issuer) admit(ctx context.Context, s *settings, patient bool) (exchange context.Context, done func(), err error) {
+	waiting, stopWaiting := ctx, context.CancelFunc(func() {})
+	if !patient {
+		waiting, stopWaiting = context.WithTimeout(ctx, s.timeout)
+	}
 	defer stopWaiting()
 	queue := i.slots.of(s.maxExchanges)
 	if err := queue.Acquire(waiting, 1); err != nil {
@@ -56,19 +59,29 @@ func (i *Issuer) admit(ctx context.Context, s *settings) (exchange context.Conte
 	return exchange, func() { cancel(); queue.Release(1) }, nil
 }
 
+// order is an exchange to be made.
+type order struct {
+	config   *store.Config
+	settings *settings
+	account  *store.Account // with the refresh token to exchange
+	wanted   func() bool    // asked when a slot is free; nil: it is
+	patient  bool           // waits for a slot as long as it takes: no reader does
+}
+
 // exchange waits for a slot and exchanges the refresh token of an account, if it
 // is still wanted then. changed is the refresh token that Amazon returned, if it
 // is another one.
-func (i *Issuer) exchange(ctx context.Context, config *store.Config, s *settings, account *store.Account, wanted func() bool) (minted *token, changed credential.Secret, err error) {
-	ctx, done, err := i.admit(ctx, s)
+func (i *Issuer) exchange(ctx context.Context, o *order) (minted *token, changed credential.Secret, err error) {
+	ctx, done, err := i.admit(ctx, o.settings, o.patient)
 	if err != nil {
 		return nil, credential.Secret{}, err
 	}
 	defer done()
-	if !wanted() {
+	if o.wanted != nil && !o.wanted() {
 		return nil, credential.Secret{}, &fault.Error{Kind: fault.Canceled, Message: "the account changed"}
 	}
-	answer, err := i.withSecrets(config, func(app lwa.Application) (lwa.Token, error) {
+	account := o.account
+	answer, err := i.withSecrets(o.config, func(app lwa.Application) (lwa.Token, error) {
 		return i.lwa.Refresh(ctx, app, account.RefreshToken)
 	})
 	if err != nil {
@@ -77,7 +90,7 @@ func (i *Issuer) exchange(ctx context.Context, config *store.Config, s *settings
 	i.logger.Debug("exchanged the refresh token of an account", "account", account.Name, "expires_at", answer.ExpiresAt.UTC().Format(time.RFC3339), "request_id", answer.RequestID)
 	return &token{
 		AccessToken: answer.AccessToken, ExpiresAt: answer.ExpiresAt, IssuedAt: answer.ExpiresAt.Add(-answer.Lifetime), Lifetime: answer.Lifetime,
-		accountGeneration: account.Generation, configGeneration: s.generation,
+		accountGeneration: account.Generation, configGeneration: o.settings.generation,
 	}, answer.RefreshToken, nil
 }
 
@@ -149,10 +162,10 @@ func (i *Issuer) appFailureAt(revision string, now time.Time) *fault.Error {
 
 // saveChanged stores a refresh token that Amazon changed, and only then gives
 // the access token. If storage fails both are kept, and the next flight tries to
-// store it again instead of asking Amazon. Closing does not interrupt it: the
-// old refresh token may be worth nothing any more.
-func (i *Issuer) saveChanged(rec *record, u *unsaved) (*token, error) {
-	err := i.store.UpdateAccount(context.WithoutCancel(i.ctx), rec.name, func(stored *store.Account) (*store.Account, error) {
+// store it again instead of asking Amazon. Where ctx outlives Close, so does
+// this: the old refresh token may be worth nothing any more.
+func (i *Issuer) saveChanged(ctx context.Context, rec *record, u *unsaved) (*token, *failure, error) {
+	err := i.store.UpdateAccount(ctx, rec.name, func(stored *store.Account) (*store.Account, error) {
 		if stored == nil || stored.CredentialID != u.credentialID {
 			return nil, nil // somebody wrote another one meanwhile: theirs is newer
 		}
@@ -167,23 +180,44 @@ func (i *Issuer) saveChanged(rec *record, u *unsaved) (*token, error) {
 		rec.unsaved = u
 	}
 	rec.mu.Unlock()
-	if err != nil {
-		i.logger.Error("Amazon changed the refresh token of an account, and storage would not take it; it is kept in memory and tried again", append([]any{"account", rec.name}, logged(fault.Of(err))...)...)
-		return nil, fault.Of(err).OfAccount(rec.name)
+	if err == nil {
+		return u.token, nil, nil
 	}
-	return u.token, nil
+	lost := &fault.Error{
+		Kind: fault.Unsaved, Account: rec.name, Cause: fault.Of(err).Cause,
+		Message: fmt.Sprintf("Amazon changed the refresh token, and the new one could not be stored (%s); it is kept in memory only, and tried again", err),
+	}
+	i.logger.Error("a refresh token could be lost: do not seal or restart Vault, nor reload the plugin, until it is stored", append([]any{"account", rec.name}, logged(lost)...)...)
+	return nil, i.remember(rec, lost, u.token.accountGeneration, u.token.configGeneration), lost
 }
 
 // saveUnsaved stores the changed refresh token that storage would not take
 // before, if there is one, and returns its access token.
-func (i *Issuer) saveUnsaved(rec *record) (*token, error) {
+func (i *Issuer) saveUnsaved(rec *record) (*token, *failure, error) {
 	rec.mu.Lock()
 	u := rec.unsaved
 	rec.mu.Unlock()
 	if u == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
-	return i.saveChanged(rec, u)
+	return i.saveChanged(context.WithoutCancel(i.ctx), rec, u)
+}
+
+// saveLast is the last attempt to store the refresh tokens that storage would
+// not take: after it they are gone.
+func (i *Issuer) saveLast() {
+	ctx, cancel := context.WithTimeout(context.Background(), noteTimeout)
+	defer cancel()
+	i.records.Range(func(_, value any) bool {
+		rec := value.(*record)
+		rec.mu.Lock()
+		u := rec.unsaved
+		rec.mu.Unlock()
+		if u != nil {
+			_, _, _ = i.saveChanged(ctx, rec, u) // it logs the failure
+		}
+		return true
+	})
 }
 
 // logFailure logs a failed exchange.
@@ -238,7 +272,7 @@ func logged(err *fault.Error) []any {
 	if err.RetryAfter > 0 {
 		fields = append(fields, "retry_after", fmt.Sprint(err.RetryAfter))
 	}
-	if err.Kind == fault.Storage && err.Cause != nil {
+	if (err.Kind == fault.Storage || err.Kind == fault.Unsaved) && err.Cause != nil {
 		fields = append(fields, "cause", err.Cause)
 	}
 	return fields

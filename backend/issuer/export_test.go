@@ -9,6 +9,14 @@ func (i *Issuer) Settle() { i.flights.Wait() }
 // Renew is what a reader does that found the token due.
 func (i *Issuer) Renew(account string) { i.renew(i.record(account), 0) }
 
+// Renewing counts the workers that renew tokens ahead of need, and the accounts
+// that wait for one.
+func (i *Issuer) Renewing() (workers, waiting int) {
+	i.renewals.mu.Lock()
+	defer i.renewals.mu.Unlock()
+	return i.renewals.workers, len(i.renewals.waiting)
+}
+
 // Closing reports whether Close was called.
 func (i *Issuer) Closing() bool { return i.ctx.Err() != nil }
 

@@ -245,7 +245,7 @@ func TestChangedRefreshTokenIsStoredBeforeUse(t *testing.T) {
 	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
 	h.storage.Underlying().FailPut(true)
 	for range 3 {
-		require.Equal(t, fault.Storage, h.failure("acme").Kind, "no access token before the refresh token is stored")
+		require.Equal(t, fault.Unsaved, h.failure("acme").Kind, "no access token before the refresh token is stored")
 	}
 	require.Equal(t, 1, h.amazon.Exchanges("acme"), "and no second exchange")
 	require.Equal(t, before, h.storedRefreshToken("acme"))

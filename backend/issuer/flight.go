@@ -4,6 +4,7 @@
 package issuer
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -26,38 +27,35 @@ func (i *Issuer) join(rec *record, minTTL time.Duration, fresh *token) (*flight,
 	if issued, err := i.look(rec, minTTL, fresh); issued != nil || err != nil {
 		return nil, nil
 	}
-	return i.start(rec, &flight{minTTL: minTTL})
-}
-
-// renew starts a flight that nobody waits for, unless one is under way.
-func (i *Issuer) renew(rec *record, minTTL time.Duration) {
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	if rec.swept || rec.flight != nil {
-		return
-	}
-	// Another reader's renewal may have landed since this one looked.
-	if issued, err := i.look(rec, minTTL, nil); err != nil || issued == nil || !issued.due {
-		return
-	}
-	_, _ = i.start(rec, &flight{minTTL: minTTL, ahead: true}) // fails only when closing
-}
-
-// start is called under the record's mu.
-func (i *Issuer) start(rec *record, f *flight) (*flight, error) {
-	i.gate.Lock()
-	defer i.gate.Unlock()
-	if i.closed {
+	f := rec.begin(&flight{minTTL: minTTL})
+	if !i.spawn(func() { i.run(rec, f) }) {
+		rec.flight = nil
 		return nil, fault.New(fault.Unavailable, "the plugin is shutting down")
 	}
-	f.done, f.epoch = make(chan struct{}), rec.epoch
-	rec.flight = f
-	i.flights.Go(func() {
-		out := i.fly(rec, f)
-		i.land(rec, f, out)
-		i.noteState(rec, f, out) // only now: no reader waits for that
-	})
 	return f, nil
+}
+
+// begin makes f the flight under way. It is called under mu.
+func (r *record) begin(f *flight) *flight {
+	f.done, f.epoch = make(chan struct{}), r.epoch
+	r.flight = f
+	return f
+}
+
+// spawn runs what outlives the request that asked for it; false when closing.
+func (i *Issuer) spawn(run func()) bool {
+	i.gate.Lock()
+	defer i.gate.Unlock()
+	if !i.closed {
+		i.flights.Go(run)
+	}
+	return !i.closed
+}
+
+func (i *Issuer) run(rec *record, f *flight) {
+	out := i.fly(rec, f)
+	i.land(rec, f, out)
+	i.noteState(rec, f, out) // only now: no reader waits for that
 }
 
 // outcome is what a flight brought.
@@ -72,9 +70,9 @@ type outcome struct {
 // fly reads config and account from storage and exchanges, unless the token in
 // memory is still good for them.
 func (i *Issuer) fly(rec *record, f *flight) outcome {
-	saved, err := i.saveUnsaved(rec)
+	saved, failure, err := i.saveUnsaved(rec)
 	if err != nil {
-		return outcome{err: err}
+		return outcome{err: err, failure: failure}
 	}
 	config, settings, err := i.readConfig(i.ctx)
 	if err != nil {
@@ -118,11 +116,15 @@ func (i *Issuer) serves(t *token, f *flight, account *store.Account, s *settings
 
 // mint gets a new token for an account, whose refresh token was just read.
 func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings, account *store.Account, out *outcome) {
-	minted, changed, err := i.exchange(i.ctx, config, s, account, func() bool { return !i.isSuperseded(rec, f) })
+	minted, changed, err := i.exchange(i.ctx, &order{
+		config: config, settings: s, account: account,
+		wanted:  func() bool { return !i.isSuperseded(rec, f) },
+		patient: f.ahead,
+	})
 	switch {
 	case err != nil:
 		i.logFailure(account, err, f.ahead)
-		out.err, out.failure = err, i.remember(rec, account, err, s)
+		out.err, out.failure = err, i.remember(rec, err, account.Generation, s.generation)
 		if isKind(err, fault.InvalidGrant) {
 			out.status = &store.Status{State: store.ReauthorizationRequired, LastError: err.Error(), At: i.now().UTC()}
 			if held := rec.state().token; held != nil {
@@ -132,7 +134,7 @@ func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings,
 	case changed.IsZero():
 		out.token = minted
 	default:
-		out.token, out.err = i.saveChanged(rec, &unsaved{credentialID: account.CredentialID, refreshToken: changed, token: minted})
+		out.token, out.failure, out.err = i.saveChanged(context.WithoutCancel(i.ctx), rec, &unsaved{credentialID: account.CredentialID, refreshToken: changed, token: minted})
 	}
 }
 
@@ -144,20 +146,20 @@ func (i *Issuer) isSuperseded(rec *record, f *flight) bool {
 
 // remember decides how long an account is left alone after a failed exchange.
 // It keeps nothing of failures that are not the account's.
-func (i *Issuer) remember(rec *record, account *store.Account, err error, s *settings) *failure {
+func (i *Issuer) remember(rec *record, err error, accountGeneration, configGeneration string) *failure {
 	failed := fault.Of(err)
 	switch failed.Kind {
-	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.RateLimited, fault.Unavailable, fault.BadAnswer:
+	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.RateLimited, fault.Unavailable, fault.BadAnswer, fault.Unsaved:
 	default:
 		return nil
 	}
 	count := 1
-	if before := rec.state().failure; before != nil && before.accountGeneration == account.Generation {
+	if before := rec.state().failure; before != nil && before.accountGeneration == accountGeneration {
 		count = before.count + 1
 	}
 	return &failure{
 		err: failed, count: count, until: i.now().Add(backoff(failed, count, i.jitter())),
-		accountGeneration: account.Generation, configGeneration: s.generation,
+		accountGeneration: accountGeneration, configGeneration: configGeneration,
 	}
 }
 
@@ -187,17 +189,18 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 		return
 	}
 	f.token, f.err = out.token, out.err
+	if out.failure != nil {
+		next.failure = out.failure
+	}
 	if out.account == nil {
 		// Nothing was learned: the next reader asks storage again. Nothing is kept
 		// either, or anybody could fill memory with invented names.
 		if isKind(out.err, fault.UnknownAccount) || (next == state{} && rec.unsaved == nil && rec.retired == nil) {
 			i.sweep(rec)
+			return
 		}
-		return
-	}
-	next.account = out.account
-	if out.failure != nil {
-		next.failure = out.failure
+	} else {
+		next.account = out.account
 	}
 	rec.current.Store(&next)
 }

@@ -65,6 +65,7 @@ type Issuer struct {
 	settingsLock  sync.Mutex // orders writes of settings and settingsEpoch
 
 	slots      slots
+	renewals   renewals
 	appFailure atomic.Pointer[appFailure]
 	worked     atomic.Pointer[[sha256.Size]byte] // digest of the client secret that Amazon accepted last
 }
@@ -85,13 +86,15 @@ func New(opts Options) *Issuer {
 	return i
 }
 
-// Close cancels all exchanges and waits for their end.
+// Close cancels all exchanges and waits for their end. It tries once more to
+// store what would be lost.
 func (i *Issuer) Close() {
 	i.gate.Lock()
 	i.closed = true
 	i.gate.Unlock()
 	i.cancel()
 	i.flights.Wait()
+	i.saveLast()
 	i.records.Clear()
 }
 

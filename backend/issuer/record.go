@@ -26,6 +26,7 @@ type record struct {
 	flight  *flight // the exchange under way
 	epoch   uint64  // counts changes of the account
 	swept   bool    // no longer in the map
+	queued  bool    // waits for its renewal
 	retired *rate.Limiter
 	unsaved *unsaved
 	news    uint64 // counts flights that found out something about the status

@@ -48,7 +48,7 @@ func (i *Issuer) Retire(account string, accessToken credential.Secret) {
 }
 
 // Tidy forgets the accounts that nobody reads any more. It looks into memory
-// only, but for a refresh token that is still to be stored: it starts that.
+// only, and has the refresh tokens stored that still are to be.
 func (i *Issuer) Tidy() {
 	now := i.now()
 	i.records.Range(func(_, value any) bool {
@@ -56,9 +56,9 @@ func (i *Issuer) Tidy() {
 		rec.mu.Lock()
 		defer rec.mu.Unlock()
 		switch {
-		case rec.flight != nil:
+		case rec.flight != nil || rec.queued:
 		case rec.unsaved != nil:
-			_, _ = i.start(rec, &flight{ahead: true}) // fails only when closing
+			i.enqueue(rec, 0)
 		case rec.idleAt(now):
 			i.sweep(rec)
 		}

@@ -144,6 +144,9 @@ func (i *Issuer) Invalidate(key string) {
 			next := rec.state()
 			next.account = nil
 			rec.epoch++
+			if rec.flight != nil && rec.flight.ahead {
+				rec.supersede() // or readers of a token that is still good would wait for it
+			}
 			rec.current.Store(&next)
 		}
 	}

@@ -101,7 +101,7 @@ func changedAndUnsaved(t *testing.T) *harness {
 	h.authorize("acme")
 	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
 	h.storage.Underlying().FailPut(true)
-	require.Equal(t, fault.Storage, h.failure("acme").Kind)
+	require.Equal(t, fault.Unsaved, h.failure("acme").Kind)
 	h.storage.Underlying().FailPut(false)
 	return h
 }
@@ -124,6 +124,61 @@ func TestUnsavedTokenOutlivesOtherChanges(t *testing.T) {
 	h.Tidy()
 	h.Settle()
 	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"), "also of an account that gives no token")
+}
+
+// Readers do not make storage fail again at each read, and what they are told is
+// what the operator sees.
+func TestUnsavedTokenIsNotTriedAtEachRead(t *testing.T) {
+	t.Parallel()
+	h := changedAndUnsaved(t)
+	puts := h.storage.puts.Load()
+	told := h.failure("acme")
+	require.Equal(t, fault.Unsaved, told.Kind)
+	require.Equal(t, puts, h.storage.puts.Load())
+	require.Equal(t, told.Error(), h.state("acme").LastError)
+	require.Contains(t, told.Error(), "kept in memory only")
+
+	h.storage.Underlying().FailPut(true)
+	h.clock.Advance(time.Second)
+	require.Equal(t, fault.Unsaved, h.failure("acme").Kind)
+	h.storage.Underlying().FailPut(false)
+	h.clock.Advance(time.Second)
+	require.Equal(t, fault.Unsaved, h.failure("acme").Kind, "the wait doubles")
+	h.clock.Advance(time.Second)
+	h.token("acme")
+	require.Equal(t, 1, h.amazon.Exchanges("acme"))
+	require.Empty(t, h.state("acme").LastError)
+}
+
+// A token that is still good goes on being given, with a warning.
+func TestUnsavedTokenOfAHotAccount(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	good := h.token("acme").AccessToken
+	h.Settle()
+	h.clock.Advance(25 * time.Minute)
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
+	h.storage.Underlying().FailPut(true)
+	require.Equal(t, good, h.token("acme").AccessToken)
+	h.Settle()
+	issued := h.token("acme")
+	require.Equal(t, good, issued.AccessToken)
+	require.Equal(t, fault.Unsaved, issued.Failure.Kind)
+	h.storage.Underlying().FailPut(false)
+	h.clock.Advance(time.Second)
+	h.token("acme")
+	h.Settle()
+	require.NotEqual(t, good, h.token("acme").AccessToken, "the one that came with it is not lost")
+	require.Equal(t, 2, h.amazon.Exchanges("acme"))
+}
+
+// A seal or a reload is the last moment.
+func TestClosingSavesWhatIsUnsaved(t *testing.T) {
+	t.Parallel()
+	h := changedAndUnsaved(t)
+	h.start()
+	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
 }
 
 func TestUnsavedTokenYieldsToTheOperators(t *testing.T) {

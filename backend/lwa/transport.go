@@ -21,6 +21,9 @@ const (
 	maxBodySize = 1 << 20
 	// maxRetryAfter bounds what is remembered of a Retry-After header.
 	maxRetryAfter = time.Hour
+	// maxIdleConns is as many as there may be exchanges in flight: a connection
+	// more would be made anew, with its handshakes, for each exchange.
+	maxIdleConns = 1024
 	// silence is how long a connection may be silent before it is tried with a
 	// ping, and pingAnswer how long that may take: together less than the usual
 	// time limit of an exchange, so that the exchange is repeated on another one.
@@ -37,7 +40,7 @@ func newTransport(silence, pingAnswer time.Duration) *http.Transport {
 		// A connection that a firewall forgot is silent. Without a ping, all
 		// exchanges would go on to it, each until its time limit.
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: pingAnswer},
-		MaxIdleConnsPerHost:    32,
+		MaxIdleConnsPerHost:    maxIdleConns,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}

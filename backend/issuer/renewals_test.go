@@ -1,0 +1,150 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package issuer_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/backend/issuer"
+	"vault-plugin-secrets-spapi/backend/store"
+	"vault-plugin-secrets-spapi/internal/amazontest"
+)
+
+// allDue has n accounts that were read when their tokens had come up for
+// renewal, while Amazon answers nothing.
+func allDue(t *testing.T, n int, apply func(*store.Config)) (h *harness, release func()) {
+	t.Helper()
+	h = newHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, apply)
+	for account := range n {
+		h.authorize(fmt.Sprint("hot", account))
+		h.token(fmt.Sprint("hot", account))
+	}
+	h.Settle()
+	h.clock.Advance(25 * time.Minute)
+	release = h.amazon.Hold()
+	for account := range n {
+		h.token(fmt.Sprint("hot", account)) // of before, at once
+	}
+	return h, release
+}
+
+// When very many tokens come due at once, their renewals wait in line, leave
+// slots to readers that cannot wait, and none is forgotten.
+func TestManyRenewalsAtOnce(t *testing.T) {
+	t.Parallel()
+	const accounts = 300
+	h, release := allDue(t, accounts, func(c *store.Config) { c.MaxConcurrentExchanges = 8 })
+	defer release()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 4))
+	workers, waiting := h.Renewing()
+	require.Equal(t, 4, workers)
+	require.Equal(t, accounts-4, waiting, "in line, not in goroutines")
+
+	h.authorize("cold")
+	results := h.readers(h.context(), "cold", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 5))
+	require.Equal(t, 1, h.amazon.Exchanges("cold"), "half of the slots is left to readers that wait")
+
+	release()
+	require.NoError(t, (<-results).err)
+	h.Settle()
+	for account := range accounts {
+		require.Equal(t, 2, h.amazon.Exchanges(fmt.Sprint("hot", account)))
+	}
+	require.LessOrEqual(t, h.amazon.MaxInFlight(), 8)
+}
+
+// A renewal that finds all slots taken waits for longer than a reader would:
+// nothing failed yet.
+func TestRenewalsWaitForASlot(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, time.Minute })
+	h.authorize("hot")
+	h.token("hot")
+	h.Settle()
+	release := h.amazon.Hold()
+	defer release()
+	h.authorize("slow")
+	slow := h.readers(h.context(), "slow", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Second })
+	h.clock.Advance(25 * time.Minute)
+	h.token("hot")
+	require.Eventually(t, func() bool { _, waiting := h.Renewing(); return waiting == 0 }, patience, time.Millisecond)
+	h.authorize("impatient")
+	require.Contains(t, h.failure("impatient").Message, "no slot")
+	release()
+	require.NoError(t, (<-slow).err)
+	h.Settle()
+	require.Nil(t, h.token("hot").Failure)
+	require.Equal(t, 2, h.amazon.Exchanges("hot"))
+}
+
+// A reader whose token does not last until its renewal's turn does not wait for
+// that turn.
+func TestReaderOvertakesItsRenewal(t *testing.T) {
+	t.Parallel()
+	h, release := allDue(t, 3, func(c *store.Config) { c.MaxConcurrentExchanges = 2 })
+	defer release()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.clock.Advance(10 * time.Minute) // now they are below their minimum
+	results := h.readers(h.context(), "hot2", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 2))
+	require.Equal(t, 2, h.amazon.Exchanges("hot2"))
+	release()
+	require.NoError(t, (<-results).err)
+	h.Settle()
+	for account := range 3 {
+		require.Equal(t, 2, h.amazon.Exchanges(fmt.Sprint("hot", account)), "its turn finds nothing to do")
+	}
+}
+
+// Closing does not work off what is in line.
+func TestClosingWithRenewalsInLine(t *testing.T) {
+	t.Parallel()
+	h, release := allDue(t, 20, func(c *store.Config) { c.MaxConcurrentExchanges = 2 })
+	defer release()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.Close()
+	require.Equal(t, 21, h.amazon.Requests())
+}
+
+// What another node wrote is read again, and the token that is still good is
+// given meanwhile, also while it is being renewed.
+func TestInvalidationDuringARenewal(t *testing.T) {
+	t.Parallel()
+	h, release := allDue(t, 1, func(*store.Config) {})
+	defer release()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.Invalidate(store.PrefixAccount + "hot0")
+	h.token("hot0")
+}
+
+// A hung account takes one slot, and from its second failure on less and less
+// of Amazon's time.
+func TestHungAccountStarvesNobody(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges = 2 })
+	h.authorize("hung")
+	h.amazon.SetAccountFault("hung", amazontest.Fault{Kind: amazontest.FaultHang})
+	hung := h.readers(h.context(), "hung", 50)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	for account := range 20 {
+		h.authorize(fmt.Sprint("healthy", account))
+		h.token(fmt.Sprint("healthy", account))
+	}
+	require.Equal(t, 1, h.amazon.Exchanges("hung"))
+	h.Close()
+	for range 50 {
+		require.Error(t, (<-hung).err)
+	}
+}

@@ -61,7 +61,7 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 			return account, nil
 		}, func(account *store.Account) {
 			written = account
-			i.accountChanged(withoutCredential(account), proof, sameToken)
+			i.accountChanged(account, proof, sameToken)
 		})
 	}
 	err = write(ctx)
@@ -92,7 +92,7 @@ func (i *Issuer) DeleteAccount(ctx context.Context, account string) error {
 
 func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*store.Account, error) {
 	now := i.now().UTC()
-	account := &store.Account{Name: change.Name, Enabled: true, AuthorizedAt: now, CreatedAt: now}
+	account := &store.Account{Name: change.Name, Profile: store.Profile{Enabled: true}, AuthorizedAt: now, CreatedAt: now}
 	if stored != nil {
 		copied := *stored
 		account = &copied
@@ -153,7 +153,7 @@ func (i *Issuer) accountChanged(account *store.Account, proof *token, sameToken 
 	}
 	rec := i.lockRecord(account.Name)
 	defer rec.mu.Unlock()
-	next := state{account: account, token: proof}
+	next := state{account: profileOf(account), token: proof}
 	if sameToken {
 		rec.epoch++ // but the exchange under way goes on
 		before := rec.state()
@@ -200,8 +200,8 @@ func (i *Issuer) Account(ctx context.Context, name string) (*AccountInfo, error)
 func (i *Issuer) inform(account *store.Account, status store.Status, inForce *settings) *AccountInfo {
 	info := &AccountInfo{
 		Account: withoutCredential(account), State: status.State, LastExchangeAt: status.LastExchangeAt, LastError: status.LastError,
-		Region:        string(inForce.regionOf(account)),
-		GenerateLease: inForce.leaseOf(account),
+		Region:        string(inForce.regionOf(&account.Profile)),
+		GenerateLease: inForce.leaseOf(&account.Profile),
 		TokenMinTTL:   firstPositive(account.TokenMinTTL, inForce.minTTL),
 		statusAt:      status.At,
 	}

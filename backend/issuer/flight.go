@@ -107,10 +107,10 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 // serves reports whether a token serves the reader, now that the account is
 // known.
 func (i *Issuer) serves(t *token, f *flight, account *store.Account, s *settings) bool {
-	if !t.belongsTo(account, s) {
+	if !t.belongsTo(&account.Profile, s) {
 		return false
 	}
-	issued := issue(t, account, s, f.minTTL, i.now())
+	issued := issue(t, &account.Profile, s, f.minTTL, i.now())
 	return issued.Left >= max(issued.MinTTL, time.Second)
 }
 
@@ -200,9 +200,15 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 			return
 		}
 	} else {
-		next.account = out.account
+		next.account = profileOf(out.account)
 	}
 	rec.current.Store(&next)
+}
+
+// profileOf is a copy, which does not keep the rest of the account in memory.
+func profileOf(account *store.Account) *store.Profile {
+	profile := account.Profile
+	return &profile
 }
 
 func withoutCredential(account *store.Account) *store.Account {

@@ -108,7 +108,7 @@ type Issued struct {
 	GenerateLease bool
 	Region        string
 	Endpoint      string         // SP-API base URL
-	Account       *store.Account // without refresh token; do not change
+	Account       *store.Profile // do not change
 	// Failure is why the token could not be renewed, if it could not.
 	Failure *fault.Error
 	// Stale says that less than MinTTL is left because of Failure.
@@ -209,7 +209,7 @@ func (i *Issuer) staleOr(rec *record, minTTL time.Duration, err error) (*Issued,
 	return issued, nil
 }
 
-func issue(t *token, account *store.Account, s *settings, minTTL time.Duration, now time.Time) *Issued {
+func issue(t *token, account *store.Profile, s *settings, minTTL time.Duration, now time.Time) *Issued {
 	region := s.regionOf(account)
 	return &Issued{
 		AccessToken: t.AccessToken, ExpiresAt: t.ExpiresAt, Left: left(t.ExpiresAt, now), Lifetime: t.Lifetime,

@@ -36,7 +36,7 @@ type record struct {
 
 // state is immutable.
 type state struct {
-	account *store.Account // without refresh token; nil: to be read from storage
+	account *store.Profile // nil: to be read from storage
 	token   *token
 	failure *failure
 }
@@ -52,7 +52,7 @@ type token struct {
 
 // belongsTo reports whether the token was issued for the account and the
 // application as they are now.
-func (t *token) belongsTo(account *store.Account, s *settings) bool {
+func (t *token) belongsTo(account *store.Profile, s *settings) bool {
 	return t != nil && t.accountGeneration == account.Generation && t.configGeneration == s.generation
 }
 

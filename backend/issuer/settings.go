@@ -43,7 +43,7 @@ func (i *Issuer) newSettings(config *store.Config) *settings {
 	return s
 }
 
-func (s *settings) regionOf(account *store.Account) sellingpartner.Region {
+func (s *settings) regionOf(account *store.Profile) sellingpartner.Region {
 	if account.Region != "" {
 		return sellingpartner.Region(account.Region)
 	}
@@ -57,7 +57,7 @@ func (s *settings) endpointOf(region sellingpartner.Region) string {
 	return region.Endpoint(s.sandbox)
 }
 
-func (s *settings) leaseOf(account *store.Account) bool {
+func (s *settings) leaseOf(account *store.Profile) bool {
 	if account.GenerateLease != nil {
 		return *account.GenerateLease
 	}
@@ -73,6 +73,9 @@ func (i *Issuer) readConfig(ctx context.Context) (*store.Config, *settings, erro
 	}
 	if config == nil {
 		return nil, nil, fault.New(fault.NotConfigured, "the mount has no config yet")
+	}
+	if known := i.settings.Load(); known != nil && known.revision == config.Revision {
+		return config, known, nil
 	}
 	s := i.newSettings(config)
 	i.settingsLock.Lock()

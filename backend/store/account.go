@@ -17,27 +17,32 @@ import (
 // Account is one authorized selling account.
 type Account struct {
 	Name string `json:"-"`
+	Profile
+	RefreshToken    credential.Secret `json:"-"`
+	CredentialID    string            `json:"credential_id"` // changes when somebody writes a refresh token
+	Fingerprint     string            `json:"refresh_token_fingerprint"`
+	AuthorizedAt    time.Time         `json:"authorized_at"`
+	VerifiedAt      time.Time         `json:"verified_at,omitzero"`       // when the refresh token was proven at its write
+	UnprovenBecause string            `json:"unproven_because,omitempty"` // why it was not, if Amazon was asked
+	CreatedAt       time.Time         `json:"created_at"`
+	UpdatedAt       time.Time         `json:"updated_at"`
+}
+
+// Profile is what a read of a token needs of an account, and so what is kept in
+// memory of each account in use: its size counts.
+type Profile struct {
 	// Generation changes with everything that makes tokens issued before
 	// another authorization's: they are not served any more.
-	Generation string `json:"generation"`
-
-	RefreshToken           credential.Secret `json:"-"`
-	CredentialID           string            `json:"credential_id"` // changes when somebody writes a refresh token
-	Fingerprint            string            `json:"refresh_token_fingerprint"`
+	Generation             string            `json:"generation"`
 	Region                 string            `json:"region,omitempty"` // empty: the config's
 	SellingPartnerID       string            `json:"selling_partner_id,omitempty"`
 	MarketplaceIDs         []string          `json:"marketplace_ids,omitempty"`
 	Kind                   string            `json:"kind,omitempty"`
 	Metadata               map[string]string `json:"metadata,omitempty"`
-	AuthorizedAt           time.Time         `json:"authorized_at"`
 	AuthorizationExpiresAt time.Time         `json:"authorization_expires_at,omitzero"`
+	GenerateLease          *bool             `json:"generate_lease,omitempty"` // nil: the config's
+	TokenMinTTL            time.Duration     `json:"token_min_ttl,omitempty"`  // 0: the config's
 	Enabled                bool              `json:"enabled"`
-	GenerateLease          *bool             `json:"generate_lease,omitempty"`   // nil: the config's
-	TokenMinTTL            time.Duration     `json:"token_min_ttl,omitempty"`    // 0: the config's
-	VerifiedAt             time.Time         `json:"verified_at,omitzero"`       // when the refresh token was proven at its write
-	UnprovenBecause        string            `json:"unproven_because,omitempty"` // why it was not, if Amazon was asked
-	CreatedAt              time.Time         `json:"created_at"`
-	UpdatedAt              time.Time         `json:"updated_at"`
 }
 
 // accountEntry is the stored form, the only place where the refresh token is

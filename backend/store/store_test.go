@@ -22,9 +22,12 @@ func fullAccount() *store.Account {
 	lease := false
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &store.Account{
-		Name: "acme", Generation: "g", CredentialID: "c", RefreshToken: credential.New("Atzr|secret"), Region: "eu", SellingPartnerID: "A1",
-		MarketplaceIDs: []string{"M1"}, Kind: "seller", Metadata: map[string]string{"a": "b"}, AuthorizedAt: now, AuthorizationExpiresAt: now.Add(time.Hour),
-		Enabled: true, GenerateLease: &lease, TokenMinTTL: time.Minute, VerifiedAt: now, CreatedAt: now, UpdatedAt: now,
+		Name: "acme", CredentialID: "c", RefreshToken: credential.New("Atzr|secret"),
+		Profile: store.Profile{
+			Generation: "g", Region: "eu", SellingPartnerID: "A1", MarketplaceIDs: []string{"M1"}, Kind: "seller", Metadata: map[string]string{"a": "b"},
+			AuthorizationExpiresAt: now.Add(time.Hour), GenerateLease: &lease, TokenMinTTL: time.Minute, Enabled: true,
+		},
+		AuthorizedAt: now, VerifiedAt: now, CreatedAt: now, UpdatedAt: now,
 	}
 }
 

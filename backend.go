@@ -12,9 +12,11 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
+	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-spapi/backend/endpoint"
@@ -61,6 +63,9 @@ type backend struct {
 	store  *store.Store
 	lwa    *lwa.Client
 	issuer *issuer.Issuer
+	// answersReads is set where this node answers reads of tokens itself: a
+	// performance standby forwards them. It is learned once, in initialize.
+	answersReads atomic.Bool
 }
 
 // Factory returns the function with which Vault makes the backend of a mount.
@@ -118,6 +123,7 @@ func newBackend(opts Options, conf *logical.BackendConfig) *backend {
 // initialize runs after a mount, an unseal or a reload. It scans nothing: a
 // mount with many accounts is up as soon as one without any.
 func (b *backend) initialize(context.Context, *logical.InitializationRequest) error {
+	b.answersReads.Store(!b.System().ReplicationState().HasState(consts.ReplicationPerformanceStandby))
 	if allowed := b.policy.Allowed(); len(allowed) > 0 {
 		b.Logger().Warn("credentials may be sent to other endpoints than Amazon's, as the registration of this plugin allows", "endpoints", allowed)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,18 @@ type mount struct {
 	amazon      *amazontest.Server
 	clock       *amazontest.Clock
 	replication consts.ReplicationState
+	system      *countingSystem
+}
+
+// countingSystem counts the framework's calls to Vault.
+type countingSystem struct {
+	*logical.StaticSystemView
+	calls atomic.Int64
+}
+
+func (s *countingSystem) ReplicationState() consts.ReplicationState {
+	s.calls.Add(1)
+	return s.StaticSystemView.ReplicationState()
 }
 
 func newMount(t *testing.T) *mount {
@@ -53,7 +66,8 @@ func (m *mount) start() {
 	conf := logical.TestBackendConfig()
 	conf.StorageView = m.storage
 	conf.Logger = hclog.NewNullLogger()
-	conf.System = &logical.StaticSystemView{ReplicationStateVal: m.replication, PluginEnvironment: &logical.PluginEnvironment{VaultVersion: "1.21.1"}}
+	m.system = &countingSystem{StaticSystemView: &logical.StaticSystemView{ReplicationStateVal: m.replication, PluginEnvironment: &logical.PluginEnvironment{VaultVersion: "1.21.1"}}}
+	conf.System = m.system
 	made, err := Factory(Options{Version: "v1.2.3", Commit: "abc", AllowedEndpoints: &allowed, Now: m.clock.Now, RetryWait: time.Microsecond})(m.t.Context(), conf)
 	require.NoError(m.t, err)
 	require.NoError(m.t, made.Initialize(m.t.Context(), &logical.InitializationRequest{Storage: m.storage}))

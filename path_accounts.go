@@ -176,8 +176,8 @@ func (b *backend) pathAccountRead(ctx context.Context, _ *logical.Request, data 
 
 // warnOfAuthorization warns from 30 days before an authorization lapses.
 func (b *backend) warnOfAuthorization(resp *logical.Response, account string, expiresAt time.Time) {
-	if warning := b.expiryWarning(fmt.Sprintf("the authorization of account %q", account), expiresAt); warning != "" {
-		resp.AddWarning(warning + "; the selling partner has to authorize the application again")
+	if warning := b.expiryWarning(expiresAt); warning != "" {
+		resp.AddWarning(fmt.Sprintf("the authorization of account %q %s; the selling partner has to authorize the application again", account, warning))
 	}
 }
 

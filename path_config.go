@@ -146,8 +146,8 @@ func (b *backend) pathConfigRead(ctx context.Context, req *logical.Request, _ *f
 		data["previous_client_secret_expires_at"] = rfc3339(config.PreviousUntil)
 	}
 	resp := &logical.Response{Data: data}
-	if warning := b.expiryWarning("the client secret", config.Secret.ExpiresAt); warning != "" {
-		resp.AddWarning(warning + "; Amazon stops accepting it then: make a new one in Seller Central and write it here")
+	if warning := b.expiryWarning(config.Secret.ExpiresAt); warning != "" {
+		resp.AddWarning("the client secret " + warning + "; Amazon stops accepting it then: make a new one in Seller Central and write it here")
 	}
 	return resp, nil
 }
@@ -205,15 +205,15 @@ func (b *backend) pathConfigDelete(ctx context.Context, _ *logical.Request, _ *f
 }
 
 // expiryWarning says when what expires, from 30 days before.
-func (b *backend) expiryWarning(what string, expiresAt time.Time) string {
+func (b *backend) expiryWarning(expiresAt time.Time) string {
 	left := expiresAt.Sub(b.opts.Now())
 	switch {
 	case expiresAt.IsZero() || left > warnBefore:
 		return ""
 	case left <= 0:
-		return fmt.Sprintf("%s expired at %s", what, rfc3339(expiresAt))
+		return fmt.Sprintf("expired at %s", rfc3339(expiresAt))
 	}
-	return fmt.Sprintf("%s expires at %s, in %d days", what, rfc3339(expiresAt), int(left/(24*time.Hour)))
+	return fmt.Sprintf("expires at %s, in %d days", rfc3339(expiresAt), int(left/(24*time.Hour)))
 }
 
 // warningsOnly is the answer of a write: nothing, or warnings.

@@ -28,6 +28,9 @@ const (
 // have the wrong type. The framework would ignore the first, and its message for
 // the second holds the value, which may be a credential.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
+	if resp := b.cachedTokenRead(req); resp != nil {
+		return resp, nil
+	}
 	if err := b.checkFields(req); err != nil {
 		return nil, b.vaultError(req, err)
 	}
@@ -40,7 +43,7 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 
 // misspelled says why a path is none, where it is for the name of an account.
 func (b *backend) misspelled(req *logical.Request) error {
-	for _, prefix := range []string{"accounts/", "token/"} {
+	for _, prefix := range []string{"accounts/", tokenPrefix} {
 		if name, ok := strings.CutPrefix(req.Path, prefix); ok && name != "" {
 			return b.vaultError(req, fault.BadField("account", "must begin and end with a letter, a digit or an underscore, with those and - . @ between; no slashes"))
 		}

@@ -124,10 +124,7 @@ func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration
 	var fresh *token
 	for {
 		rec := i.record(account)
-		if issued, err := i.look(rec, minTTL, fresh); issued != nil || err != nil {
-			if issued != nil && issued.due {
-				i.renew(rec, minTTL)
-			}
+		if issued, err := i.serve(rec, minTTL, fresh); issued != nil || err != nil {
 			return issued, err
 		}
 		flight, err := i.join(rec, minTTL, fresh)
@@ -153,6 +150,29 @@ func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration
 			fresh = flight.token
 		}
 	}
+}
+
+// Cached is Token for a read that needs no more than memory; nil if there is
+// more to it, or an error to be told.
+func (i *Issuer) Cached(account string) *Issued {
+	known, ok := i.records.Load(account)
+	if !ok {
+		return nil
+	}
+	issued, err := i.serve(known.(*record), 0, nil)
+	if err != nil {
+		return nil
+	}
+	return issued
+}
+
+// serve is look, and has a token renewed that is due.
+func (i *Issuer) serve(rec *record, minTTL time.Duration, fresh *token) (*Issued, error) {
+	issued, err := i.look(rec, minTTL, fresh)
+	if issued != nil && issued.due {
+		i.renew(rec, minTTL)
+	}
+	return issued, err
 }
 
 // look serves a read from memory. Both results are nil if it cannot. fresh is a

@@ -1,0 +1,146 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package spapi
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/internal/amazontest"
+)
+
+func (m *mount) bareRead() *logical.Request {
+	return &logical.Request{Operation: logical.ReadOperation, Path: "token/acme", Storage: m.storage, MountPoint: "spapi/"}
+}
+
+// A read that is answered ahead of the framework is answered as by the path's
+// own handler.
+func TestCachedReadsAnswerAsTheFrameworkDoes(t *testing.T) {
+	t.Parallel()
+	everything := map[string]any{
+		"region": "eu", "selling_partner_id": "A1", "marketplace_ids": "M1,M2", "kind": "vendor", "metadata": map[string]any{"a": "b"}, "token_min_ttl": "10m",
+	}
+	for name, arrange := range map[string]func(m *mount){
+		"leased":    func(*mount) {},
+		"un-leased": func(m *mount) { m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"generate_lease": false}) },
+		"everything": func(m *mount) {
+			m.ok(logical.PatchOperation, "accounts/acme", everything)
+			m.ok(logical.ReadOperation, "token/acme", nil) // in another region: another token
+		},
+		"config changed": func(m *mount) {
+			m.ok(logical.PatchOperation, "config", map[string]any{"sandbox": true, "token_min_ttl": "50m", "generate_lease": false})
+		},
+		"authorization about to lapse": func(m *mount) {
+			m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"authorization_expires_at": "2026-05-08T00:00:00Z"})
+		},
+		"being renewed": func(m *mount) {
+			m.clock.Advance(25 * time.Minute)
+			m.t.Cleanup(m.amazon.Hold())
+		},
+		"renewal failed": func(m *mount) {
+			m.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultForbidden})
+			m.clock.Advance(25 * time.Minute)
+			require.Eventually(m.t, func() bool { return len(m.ok(logical.ReadOperation, "token/acme", nil).Warnings) > 0 }, 30*time.Second, time.Millisecond)
+		},
+		"stale": func(m *mount) {
+			m.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultForbidden})
+			m.clock.Advance(58 * time.Minute)
+			require.NotEmpty(m.t, m.ok(logical.ReadOperation, "token/acme", nil).Warnings)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := configured(t)
+			m.t = t
+			arrange(m)
+			ahead := m.backend.cachedTokenRead(m.bareRead())
+			require.NotNil(t, ahead, "answered ahead of the framework")
+			byFramework, err := m.backend.Backend.HandleRequest(t.Context(), m.bareRead())
+			require.NoError(t, err)
+			require.Equal(t, byFramework, ahead)
+			m.validate(m.bareRead(), ahead)
+		})
+	}
+}
+
+// Whatever is not a bare read of a cached token takes the framework's way.
+func TestOtherReadsAreTheFrameworks(t *testing.T) {
+	t.Parallel()
+	for name, arrange := range map[string]func(m *mount, req *logical.Request){
+		"a field":        func(_ *mount, req *logical.Request) { req.Data = map[string]any{"min_ttl": "1m"} },
+		"a misspelled":   func(_ *mount, req *logical.Request) { req.Data = map[string]any{"min-ttl": "1m"} },
+		"an update":      func(_ *mount, req *logical.Request) { req.Operation = logical.UpdateOperation },
+		"help":           func(_ *mount, req *logical.Request) { req.Operation = logical.HelpOperation },
+		"an account":     func(_ *mount, req *logical.Request) { req.Path = "accounts/acme" },
+		"nobody":         func(_ *mount, req *logical.Request) { req.Path = "token/nobody" },
+		"no name":        func(_ *mount, req *logical.Request) { req.Path = "token/" },
+		"a longer path":  func(_ *mount, req *logical.Request) { req.Path = "token/acme/" },
+		"a cold account": func(m *mount, _ *logical.Request) { m.start() },
+		"a config written anew": func(m *mount, _ *logical.Request) {
+			m.ok(logical.DeleteOperation, "config", nil)
+			m.ok(logical.UpdateOperation, "config", m.configData())
+		},
+		"disabled": func(m *mount, _ *logical.Request) {
+			m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"enabled": false})
+		},
+		"deleted": func(m *mount, _ *logical.Request) { m.ok(logical.DeleteOperation, "accounts/acme", nil) },
+		"too old": func(m *mount, _ *logical.Request) { m.clock.Advance(31 * time.Minute) },
+		"an outage with nothing left": func(m *mount, _ *logical.Request) {
+			m.clock.Advance(time.Hour)
+			m.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultForbidden})
+			m.refused(502, logical.ReadOperation, "token/acme", nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := configured(t)
+			m.t = t
+			req := m.bareRead()
+			require.NotNil(t, m.backend.cachedTokenRead(req))
+			arrange(m, req)
+			require.Nil(t, m.backend.cachedTokenRead(req))
+		})
+	}
+}
+
+// A performance standby forwards reads of tokens, also of those that it has in
+// memory, and so does a node that does not know yet what it is.
+func TestCachedReadsOnAPerformanceStandby(t *testing.T) {
+	t.Parallel()
+	m := configured(t)
+	m.replication = consts.ReplicationPerformanceStandby
+	m.start()
+	_, err := m.backend.issuer.Token(t.Context(), "acme", 0)
+	require.NoError(t, err)
+	require.NotNil(t, m.backend.issuer.Cached("acme"))
+	require.Nil(t, m.backend.cachedTokenRead(m.bareRead()))
+	_, err = m.backend.HandleRequest(t.Context(), m.bareRead())
+	require.Equal(t, logical.ErrReadOnly, err)
+
+	m.backend.answersReads.Store(true)
+	require.NotNil(t, m.backend.cachedTokenRead(m.bareRead()), "that, and nothing else, makes the difference")
+}
+
+// A cached read calls neither storage, nor Amazon, nor Vault.
+func TestCachedReadsCallNobody(t *testing.T) {
+	t.Parallel()
+	m := configured(t)
+	calls, requests := m.system.calls.Load(), m.amazon.Requests()
+	storage := m.storage.Underlying()
+	for _, fail := range []func(bool){storage.FailGet, storage.FailPut, storage.FailList, storage.FailDelete} {
+		fail(true)
+	}
+	for range 10 {
+		m.ok(logical.ReadOperation, "token/acme", nil)
+	}
+	require.Equal(t, calls, m.system.calls.Load())
+	require.Equal(t, requests, m.amazon.Requests())
+
+	m.ok(logical.ReadOperation, "token/acme", map[string]any{"min_ttl": "1m"})
+	require.Equal(t, calls+1, m.system.calls.Load(), "the framework's way is counted")
+}

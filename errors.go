@@ -42,8 +42,7 @@ func (b *backend) vaultError(req *logical.Request, err error) error {
 		return logical.ErrReadOnly // Vault forwards the request to a node that may write
 	}
 	failed := fault.Of(err)
-	switch failed.Kind {
-	case fault.Internal, fault.Storage, fault.Unsaved:
+	if failed.Kind == fault.Internal || failed.Kind == fault.Storage {
 		b.Logger().Error("a request failed", "path", req.Path, "operation", req.Operation, "error", failed.Error(), "cause", failed.Cause)
 	}
 	return logical.CodedError(statusOf(failed.Kind), message(failed, mountOf(req)))

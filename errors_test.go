@@ -92,6 +92,24 @@ func TestErrorsOfOurs(t *testing.T) {
 	require.Contains(t, m.refused(http.StatusForbidden, logical.ReadOperation, "token/acme", nil), "account acme is disabled (enabled=false)")
 }
 
+// What the operator must not do is in the answer.
+func TestUnsavedRefreshTokenIsTold(t *testing.T) {
+	t.Parallel()
+	m := newMount(t)
+	m.ok(logical.UpdateOperation, "config", m.configData())
+	account := m.accountData("acme")
+	account["verify"] = false
+	m.ok(logical.UpdateOperation, "accounts/acme", account)
+	m.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
+	m.storage.Underlying().FailPut(true)
+	text := m.refused(http.StatusInternalServerError, logical.ReadOperation, "token/acme", nil)
+	require.Contains(t, text, `account "acme"`)
+	require.Contains(t, text, "Do not seal or restart Vault")
+	require.NotContains(t, text, "Atzr|")
+	m.storage.Underlying().FailPut(false)
+	require.Contains(t, m.read("accounts/acme")["last_error"], "kept in memory only")
+}
+
 func TestEveryKindHasAStatus(t *testing.T) {
 	t.Parallel()
 	for kind := fault.Internal; kind <= fault.Canceled; kind++ {

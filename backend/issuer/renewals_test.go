@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/issuer"
 	"vault-plugin-secrets-spapi/backend/store"
 	"vault-plugin-secrets-spapi/internal/amazontest"
@@ -45,6 +46,9 @@ func TestManyRenewalsAtOnce(t *testing.T) {
 	workers, waiting := h.Renewing()
 	require.Equal(t, 4, workers)
 	require.Equal(t, accounts-4, waiting, "in line, not in goroutines")
+	h.token("hot299")
+	_, waiting = h.Renewing()
+	require.Equal(t, accounts-4, waiting, "once each")
 
 	h.authorize("cold")
 	results := h.readers(h.context(), "cold", 1)
@@ -99,12 +103,31 @@ func TestReaderOvertakesItsRenewal(t *testing.T) {
 	results := h.readers(h.context(), "hot2", 1)
 	require.NoError(t, h.amazon.WaitInFlight(h.context(), 2))
 	require.Equal(t, 2, h.amazon.Exchanges("hot2"))
+	h.amazon.SetAccountFault("hot2", amazontest.Fault{Kind: amazontest.FaultHang}) // it is in flight still when its turn comes
 	release()
-	require.NoError(t, (<-results).err)
-	h.Settle()
+	require.Eventually(t, func() bool { workers, _ := h.Renewing(); return workers == 0 }, patience, time.Millisecond)
 	for account := range 3 {
 		require.Equal(t, 2, h.amazon.Exchanges(fmt.Sprint("hot", account)), "its turn finds nothing to do")
 	}
+	h.Close()
+	require.Error(t, (<-results).err)
+}
+
+// With fewer slots there are fewer renewals at a time, too.
+func TestRenewalsKeepToAChangedConfig(t *testing.T) {
+	t.Parallel()
+	h, release := allDue(t, 20, func(c *store.Config) { c.MaxConcurrentExchanges = 8 })
+	defer release()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 4))
+	for account := range 20 {
+		if name := fmt.Sprint("hot", account); h.amazon.Exchanges(name) == 1 {
+			h.amazon.SetAccountFault(name, amazontest.Fault{Kind: amazontest.FaultHang})
+		}
+	}
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges = 2 })
+	release()
+	require.Eventually(t, func() bool { workers, _ := h.Renewing(); return workers == 1 }, patience, time.Millisecond)
+	h.Close()
 }
 
 // Closing does not work off what is in line.
@@ -113,15 +136,17 @@ func TestClosingWithRenewalsInLine(t *testing.T) {
 	h, release := allDue(t, 20, func(c *store.Config) { c.MaxConcurrentExchanges = 2 })
 	defer release()
 	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	calls := h.storage.calls.Load()
 	h.Close()
 	require.Equal(t, 21, h.amazon.Requests())
+	require.Equal(t, calls, h.storage.calls.Load())
 }
 
 // What another node wrote is read again, and the token that is still good is
 // given meanwhile, also while it is being renewed.
 func TestInvalidationDuringARenewal(t *testing.T) {
 	t.Parallel()
-	h, release := allDue(t, 1, func(*store.Config) {})
+	h, release := allDue(t, 1, func(c *store.Config) { c.RequestTimeout = 2 * patience })
 	defer release()
 	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
 	h.Invalidate(store.PrefixAccount + "hot0")
@@ -147,4 +172,68 @@ func TestHungAccountStarvesNobody(t *testing.T) {
 	for range 50 {
 		require.Error(t, (<-hung).err)
 	}
+}
+
+// An exchange whose account changed while it waited for a slot is not made.
+func TestExchangeThatNobodyWantsAnyMore(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, time.Minute })
+	h.authorize("slow")
+	h.authorize("acme")
+	release := h.amazon.Hold()
+	defer release()
+	slow := h.readers(h.context(), "slow", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+
+	read := make(chan struct{}, 10)
+	hook := func(key string) {
+		if key == "account/acme" {
+			read <- struct{}{}
+		}
+	}
+	h.storage.afterGet.Store(&hook)
+	acme := h.readers(h.context(), "acme", 1)
+	<-read
+	h.storage.afterGet.Store(nil)
+	h.authorize("acme")
+	release()
+	require.NoError(t, (<-slow).err)
+	require.NoError(t, (<-acme).err)
+	h.Settle()
+	require.Equal(t, 1, h.amazon.Exchanges("acme"), "with the new refresh token only")
+}
+
+func TestClosedIssuerAnswers(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.Close()
+	for range 2 {
+		require.Equal(t, fault.Unavailable, h.failure("acme").Kind)
+	}
+}
+
+// Asking for what is not in memory puts nothing there.
+func TestCachedRemembersNothing(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	require.Nil(t, h.Cached("nobody"))
+	require.Empty(t, h.Remembered())
+}
+
+// Whatever an exchange reads of the config is in force from then on.
+func TestConfigReadByAnExchangeIsInForce(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.authorize("other")
+	h.token("acme")
+	require.NoError(t, h.store.UpdateConfig(t.Context(), func(c *store.Config) (*store.Config, error) {
+		changed := *c
+		changed.TokenMinTTL = 5 * time.Minute
+		return &changed, nil
+	}, func(*store.Config) {}))
+	h.token("other")
+	require.Equal(t, 5*time.Minute, h.token("acme").MinTTL)
 }

@@ -56,7 +56,7 @@ func (i *Issuer) Tidy() {
 		rec.mu.Lock()
 		defer rec.mu.Unlock()
 		switch {
-		case rec.flight != nil || rec.queued:
+		case rec.flight != nil:
 		case rec.unsaved != nil:
 			i.enqueue(rec, 0)
 		case rec.idleAt(now):

@@ -23,8 +23,9 @@ import (
 // see each answer as it is.
 type vault struct {
 	server *vaulttest.Server
-	auth   string // the root token if empty
-	prefix string // of all paths
+	auth   string       // the root token if empty
+	prefix string       // of all paths
+	client *http.Client // http.DefaultClient if nil
 	// record, if not nil, is given all answers as they came.
 	record func(path string, raw []byte)
 }
@@ -94,7 +95,11 @@ func (v vault) send(ctx context.Context, method, path string, body any) (*answer
 	if method == http.MethodPatch {
 		req.Header.Set("Content-Type", "application/merge-patch+json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := v.client
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@
 # Builds the plugin into bin/ and prints its path.
 #   build.sh        as it is released: static, and the same from any directory
 #   build.sh race   with the race detector, for the acceptance tests
+#   build.sh race v1.2.3   the same as that version, for tests of an upgrade
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -13,8 +14,12 @@ package=./cmd/$name
 case ${1:-} in
 race)
 	need_cc
-	CGO_ENABLED=1 go build -race -o "$BIN/$name-race" "$package"
-	printf '%s\n' "$BIN/$name-race"
+	target=$BIN/$name-race flags=""
+	if [[ -n ${2:-} ]]; then
+		target+=-$2 flags="-X main.version=$2"
+	fi
+	CGO_ENABLED=1 go build -race -ldflags "$flags" -o "$target" "$package"
+	printf '%s\n' "$target"
 	;;
 "")
 	# Vault takes only vX.Y.Z as a plugin's version. Anything else that git
@@ -31,6 +36,6 @@ race)
 	printf '%s\n' "$BIN/$name"
 	;;
 *)
-	die "usage: build.sh [race]"
+	die "usage: build.sh [race [VERSION]]"
 	;;
 esac

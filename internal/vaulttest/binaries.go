@@ -32,6 +32,13 @@ func PluginBinary(ctx context.Context) (string, error) {
 	return fromScript(ctx, "build.sh", "race")
 }
 
+// PluginBinaryOf builds the plugin for tests as a version of its own (vX.Y.Z) and
+// returns the path of the executable: Vault asks the plugin for its version, so
+// that each needs another build.
+func PluginBinaryOf(ctx context.Context, version string) (string, error) {
+	return fromScript(ctx, "build.sh", "race", version)
+}
+
 // fromScript runs a script of the repository that ends by printing a path.
 func fromScript(ctx context.Context, name string, args ...string) (string, error) {
 	root, err := repositoryRoot()

@@ -57,22 +57,16 @@ func (s *Server) launch(ctx context.Context) error {
 	return nil
 }
 
-// waitActive waits for sys/health to say so.
-func (s *Server) waitActive(ctx context.Context) error {
-	client, proc := s.httpClient(), s.proc
-	return WaitFor(ctx, "vault to become active", func() (bool, error) {
+// waitUnsealed waits for sys/health to say that the server is active, or a
+// standby of a cluster.
+func (s *Server) waitUnsealed(ctx context.Context) error {
+	proc := s.proc
+	return WaitFor(ctx, "vault to be unsealed", func() (bool, error) {
 		if err := proc.ended(); err != nil {
 			return false, err
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.ports.address()+"/v1/sys/health", http.NoBody)
-		if err != nil {
-			return false, err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return false, err
-		}
-		return resp.StatusCode == http.StatusOK, resp.Body.Close()
+		status, err := s.health(ctx)
+		return status == http.StatusOK || (s.member && status == http.StatusTooManyRequests), err
 	})
 }
 
@@ -89,7 +83,27 @@ func (s *Server) unseal(ctx context.Context) error {
 	if _, err := s.ClientWithToken("").Sys().UnsealWithContext(ctx, s.unsealKey); err != nil {
 		return fmt.Errorf("unsealing: %w", err)
 	}
-	return s.waitActive(ctx)
+	return s.waitUnsealed(ctx)
+}
+
+// Seal seals the server, whose process goes on. Its plugins end.
+func (s *Server) Seal(ctx context.Context) error {
+	plugins, err := s.PluginPIDs()
+	if err != nil {
+		return err
+	}
+	if err := s.Client().Sys().SealWithContext(ctx); err != nil {
+		return fmt.Errorf("sealing: %w", err)
+	}
+	return waitGone(ctx, plugins)
+}
+
+// Unseal unseals the server and returns when it is active, or a standby of its
+// cluster.
+func (s *Server) Unseal(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unseal(ctx)
 }
 
 // Stop ends the server in order, with everything it and StartAgent or
@@ -162,12 +176,28 @@ func waitGone(ctx context.Context, pids []int) error {
 	})
 }
 
+func (s *Server) raftConfig() string {
+	// The multiplier shortens elections, also the one that a lone node waits for.
+	// A leader of several that does not hear of the others for half a second
+	// times the multiplier gives up: a busy machine needs more than that.
+	multiplier := 1
+	if s.nodeID != loneNode {
+		multiplier = 2
+	}
+	// Autopilot is what makes a node of a cluster a voter.
+	return fmt.Sprintf(`storage "raft" {
+  path                         = %q
+  node_id                      = %q
+  performance_multiplier       = %d
+  autopilot_reconcile_interval = "500ms"
+  autopilot_update_interval    = "250ms"
+}`, s.storageDir(), s.nodeID, multiplier)
+}
+
 func (s *Server) writeConfig() (string, error) {
 	storage := `storage "inmem" {}`
 	if s.opts.Storage == StorageRaft {
-		// The multiplier shortens the election that a lone node waits for, too.
-		storage = fmt.Sprintf("storage \"raft\" {\n  path = %q\n  node_id = \"vaulttest\"\n"+
-			"  performance_multiplier = 1\n}", s.storageDir())
+		storage = s.raftConfig()
 	}
 	config := fmt.Sprintf(`%s
 

@@ -31,6 +31,9 @@ const (
 	StorageRaft  = "raft"
 )
 
+// loneNode is the raft node id of a server without a cluster.
+const loneNode = "vaulttest"
+
 // Options say how a Vault server is started. The zero value is a server with
 // storage in memory in a new temporary directory.
 type Options struct {
@@ -61,6 +64,9 @@ type Server struct {
 	ports     ports
 	rootToken string
 	unsealKey string
+	nodeID    string  // in raft
+	joins     *Server // a node of the cluster to join, nil for others than joining nodes
+	member    bool    // of a cluster: it may be a standby when it is unsealed
 
 	mu       sync.Mutex // guards what follows, and serializes Stop, Kill and Restart
 	proc     *process   // nil when stopped
@@ -71,17 +77,28 @@ type Server struct {
 // Start starts a Vault server and returns when it answers as an active,
 // unsealed server. The server outlives ctx: that bounds the start only.
 func Start(ctx context.Context, opts Options) (*Server, error) {
-	s := &Server{opts: opts, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	s := newServer(opts)
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func newServer(opts Options) *Server {
+	return &Server{opts: opts, nodeID: loneNode, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+}
+
+func (s *Server) start(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
-		return nil, fmt.Errorf("starting vault: %w", err)
+		return fmt.Errorf("starting vault: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.startFirst(ctx); err != nil {
 		err = fmt.Errorf("starting vault: %w%s", err, tail(s.LogFile(), 20))
-		return nil, errors.Join(err, s.killLocked(), s.removeDir())
+		return errors.Join(err, s.killLocked(), s.removeDir())
 	}
-	return s, nil
+	return nil
 }
 
 func (s *Server) prepare(ctx context.Context) error {
@@ -138,26 +155,17 @@ func (s *Server) makeDir() error {
 	return nil
 }
 
-// startFirst launches and initialises the server. A free port may be taken by
-// somebody else before Vault binds it: then other ports are tried.
+// startFirst launches the server and makes it the first of its storage, or a
+// node of a cluster.
 func (s *Server) startFirst(ctx context.Context) error {
-	const attempts = 5
-	var err error
-	for range attempts {
-		if s.ports, err = freePorts(ctx); err != nil {
-			return err
-		}
-		if err = s.launch(ctx); err == nil {
-			break
-		}
-		if !strings.Contains(tail(s.LogFile(), 20), "address already in use") {
-			return err
-		}
-	}
-	if err != nil {
+	if err := s.launchAnywhere(ctx); err != nil {
 		return err
 	}
-	if err := s.initialise(ctx); err != nil {
+	found := s.initialise
+	if s.joins != nil {
+		found = s.join
+	}
+	if err := found(ctx); err != nil {
 		return err
 	}
 	if err := s.unseal(ctx); err != nil {
@@ -171,6 +179,25 @@ func (s *Server) startFirst(ctx context.Context) error {
 		return fmt.Errorf("enabling the audit device: %w", err)
 	}
 	return nil
+}
+
+// launchAnywhere launches the server on free ports. They may be taken by
+// somebody else before Vault binds them: then others are tried.
+func (s *Server) launchAnywhere(ctx context.Context) error {
+	const attempts = 5
+	var err error
+	for range attempts {
+		if s.ports, err = freePorts(ctx); err != nil {
+			return err
+		}
+		if err = s.launch(ctx); err == nil {
+			return nil
+		}
+		if !strings.Contains(tail(s.LogFile(), 20), "address already in use") {
+			return err
+		}
+	}
+	return err
 }
 
 // Client returns a new client with the root token. It repeats nothing by

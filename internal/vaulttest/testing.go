@@ -29,14 +29,35 @@ func New(t TB, opts Options) *Server {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
+	stopWith(t, s.Stop, s)
+	return s
+}
+
+// NewCluster is New for a cluster.
+func NewCluster(t TB, opts Options) *Cluster {
+	t.Helper()
+	if opts.Dir == "" {
+		opts.Dir = t.TempDir()
+	}
+	c, err := StartCluster(t.Context(), opts)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	stopWith(t, c.Stop, c.nodes...)
+	return c
+}
+
+func stopWith(t TB, stop func(context.Context) error, servers ...*Server) {
+	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s", tail(s.LogFile(), 40))
+			for _, s := range servers {
+				t.Logf("%s", tail(s.LogFile(), 40))
+			}
 		}
 		// The test's own context has ended by now.
-		if err := s.Stop(context.Background()); err != nil {
+		if err := stop(context.Background()); err != nil {
 			t.Logf("stopping vault: %v", err)
 		}
 	})
-	return s
 }

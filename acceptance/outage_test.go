@@ -89,32 +89,3 @@ func TestExpiredTokenIsNeverGiven(t *testing.T) {
 		return true
 	})
 }
-
-// Each kind of failure of Amazon's has its own status, so that clients know
-// whether to try again.
-func TestFailuresOfAmazonByStatus(t *testing.T) {
-	t.Parallel()
-	m := shared.newMount(t, "request_timeout", "1s")
-	for _, c := range []struct {
-		fault  amazontest.FaultKind
-		status int
-		says   string
-	}{
-		{amazontest.FaultServerErrorHTML, http.StatusServiceUnavailable, "HTTP 500"},
-		{amazontest.FaultUnavailable, http.StatusServiceUnavailable, "HTTP 503"},
-		{amazontest.FaultHang, http.StatusServiceUnavailable, "request_timeout"},
-		{amazontest.FaultThrottled, http.StatusTooManyRequests, "slow down"},
-		{amazontest.FaultOKNotJSON, http.StatusBadGateway, "no sense"},
-		{amazontest.FaultRedirectKeepingMethod, http.StatusBadGateway, "HTTP 307"},
-		{amazontest.FaultForbidden, http.StatusBadGateway, "access_denied"},
-		{amazontest.FaultInvalidGrant, http.StatusBadRequest, "invalid_grant"},
-		{amazontest.FaultUnauthorizedClient, http.StatusBadRequest, "unauthorized_client"},
-		{amazontest.FaultInvalidClient, http.StatusBadRequest, "invalid_client"},
-	} {
-		account := string(c.fault)
-		m.addAccount(t, account, "verify", false)
-		m.amazon.SetAccountFault(account, amazontest.Fault{Kind: c.fault})
-		m.refused(t, c.status, http.MethodGet, "token/"+account, nil, account, c.says)
-	}
-	require.Zero(t, m.amazon.RedirectsFollowed())
-}

@@ -6,7 +6,9 @@ package issuer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -90,6 +92,33 @@ type harness struct {
 	storage *countingStorage
 	store   *store.Store
 	amazon  *amazontest.Server
+	log     logLines
+}
+
+// logLines keeps what was logged, a line each.
+type logLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *logLines) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, string(line))
+	return len(line), nil
+}
+
+// with counts the lines that hold all parts.
+func (l *logLines) with(parts ...string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	count := 0
+	for _, line := range l.lines {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			count++
+		}
+	}
+	return count
 }
 
 // newHarness has a config and no account.
@@ -123,7 +152,7 @@ func (h *harness) start() {
 	h.t.Cleanup(client.Close)
 	h.Issuer = issuer.New(issuer.Options{
 		Store: h.store, LWA: client, PermitEndpoint: func(string) error { return nil },
-		Logger: hclog.NewNullLogger(), Now: h.clock.Now, Jitter: func() float64 { return 1 },
+		Logger: hclog.New(&hclog.LoggerOptions{Output: &h.log, Level: hclog.Debug}), Now: h.clock.Now, Jitter: func() float64 { return 1 },
 	})
 }
 

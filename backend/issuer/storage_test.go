@@ -137,6 +137,7 @@ func TestUnsavedTokenIsNotTriedAtEachRead(t *testing.T) {
 	require.Equal(t, puts, h.storage.puts.Load())
 	require.Equal(t, told.Error(), h.state("acme").LastError)
 	require.Contains(t, told.Error(), "kept in memory only")
+	require.Equal(t, 1, h.log.with("[ERROR]", "could be lost", "account=acme"))
 
 	h.storage.Underlying().FailPut(true)
 	h.clock.Advance(time.Second)
@@ -148,6 +149,14 @@ func TestUnsavedTokenIsNotTriedAtEachRead(t *testing.T) {
 	h.token("acme")
 	require.Equal(t, 1, h.amazon.Exchanges("acme"))
 	require.Empty(t, h.state("acme").LastError)
+	require.Equal(t, 2, h.log.with("[ERROR]", "could be lost"), "once for each attempt")
+	require.Equal(t, 1, h.log.with("[INFO]", "the new one is stored", "account=acme"))
+	require.Zero(t, h.log.with("Atzr|"))
+
+	h.clock.Advance(time.Hour)
+	h.token("acme")
+	form, _ := h.amazon.LastRequest()
+	require.Equal(t, "Atzr|changed", form.Get("refresh_token"))
 }
 
 // A token that is still good goes on being given, with a warning.
@@ -179,6 +188,26 @@ func TestClosingSavesWhatIsUnsaved(t *testing.T) {
 	h := changedAndUnsaved(t)
 	h.start()
 	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
+}
+
+func TestClosingTellsWhatIsLost(t *testing.T) {
+	t.Parallel()
+	h := changedAndUnsaved(t)
+	h.storage.Underlying().FailPut(true)
+	h.Close()
+	require.Equal(t, 2, h.log.with("[ERROR]", "could be lost", "account=acme"))
+}
+
+// What is to be stored of an account that was deleted is dropped with it.
+func TestUnsavedTokenOfADeletedAccount(t *testing.T) {
+	t.Parallel()
+	h := changedAndUnsaved(t)
+	require.NoError(t, h.DeleteAccount(t.Context(), "acme"))
+	h.Tidy()
+	h.Settle()
+	require.Equal(t, fault.UnknownAccount, h.failure("acme").Kind)
+	h.start()
+	require.Equal(t, fault.UnknownAccount, h.failure("acme").Kind)
 }
 
 func TestUnsavedTokenYieldsToTheOperators(t *testing.T) {

@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 
-.PHONY: help build test lint fmt fuzz demo clean
+.PHONY: help build test lint fmt fuzz demo bench soak clean
 
 help: ## Show this list
 	@printf 'Targets:\n'
@@ -28,6 +28,12 @@ fuzz: ## Run every fuzz test for FUZZTIME (10s) each
 
 demo: ## Show the plugin in a real Vault with a simulated Amazon; ONESHOT=1 ends by itself
 	@ONESHOT=$(ONESHOT) scripts/demo.sh
+
+bench: ## Measure against a plugin that does nothing, in about 25 minutes; BENCH=short in 3
+	@BENCH=$(BENCH) scripts/bench.sh
+
+soak: ## Run a mixed load with failures for SOAK (10m), and see that memory stays level
+	@SOAK=$(SOAK) scripts/soak.sh
 
 clean: ## Remove bin/, with the tools and the Vault that were built there
 	rm -rf bin

@@ -1,0 +1,55 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command inspected is the engine with a window for the benchmark: a unix socket
+// that tells its memory, profiles and calls to Vault, and moves its clock. The
+// product has no such window.
+package main
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/api"
+	"github.com/hashicorp/vault/sdk/helper/pluginutil"
+	"github.com/hashicorp/vault/sdk/logical"
+	"github.com/hashicorp/vault/sdk/plugin"
+
+	spapi "vault-plugin-secrets-spapi"
+)
+
+// socketVariable names the socket, in the environment of the registration.
+const socketVariable = "SPAPI_BENCH_SOCKET"
+
+func main() {
+	if err := serve(os.Args[1:]); err != nil {
+		hclog.New(&hclog.LoggerOptions{JSONFormat: true}).Error("the plugin is shutting down", "error", err)
+		os.Exit(1)
+	}
+}
+
+func serve(args []string) error {
+	meta := &api.PluginAPIClientMeta{}
+	if err := meta.FlagSet().Parse(args); err != nil {
+		return err
+	}
+	w := &window{}
+	engine := spapi.Factory(spapi.Options{Version: "v0.0.0-inspected", Now: w.now})
+	// Not before there is a mount: Vault also runs the binary for a moment to ask
+	// for its version, and that process must not take the socket over.
+	open := sync.OnceValue(func() error { return w.open(os.Getenv(socketVariable)) })
+	factory := func(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
+		if !pluginutil.InMetadataMode() {
+			if err := open(); err != nil {
+				return nil, err
+			}
+		}
+		return w.watch(ctx, conf, engine)
+	}
+	return plugin.ServeMultiplex(&plugin.ServeOpts{
+		BackendFactoryFunc: factory,
+		TLSProviderFunc:    api.VaultPluginTLSProvider(meta.GetTLSConfig()),
+	})
+}

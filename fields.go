@@ -19,6 +19,7 @@ import (
 
 	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/backend/fault"
+	"vault-plugin-secrets-spapi/backend/store"
 )
 
 // fields reads the fields of a request into variables. A field that the request
@@ -223,7 +224,7 @@ const (
 
 // pairs reads key=value pairs. In a PATCH, an object is merged into what is
 // stored, and null removes a key (RFC 7396); everything else replaces it.
-func (f *fields) pairs(name string, into *map[string]string) {
+func (f *fields) pairs(name string, into *store.Metadata) {
 	raw, present := f.value(name, func() { *into = nil })
 	if !present {
 		return
@@ -231,7 +232,7 @@ func (f *fields) pairs(name string, into *map[string]string) {
 	merged := map[string]string{}
 	object, isObject := raw.(map[string]any)
 	if isObject && f.patch {
-		maps.Copy(merged, *into)
+		merged = into.Map()
 	}
 	maps.Copy(merged, f.data.Get(name).(map[string]string))
 	for key, value := range object {
@@ -249,7 +250,7 @@ func (f *fields) pairs(name string, into *map[string]string) {
 			return
 		}
 	}
-	*into = merged
+	*into = store.NewMetadata(merged)
 }
 
 // plainText says what is wrong with a text, without repeating it.

@@ -157,7 +157,7 @@ func (b *backend) pathAccountRead(ctx context.Context, _ *logical.Request, data 
 		"selling_partner_id":        account.SellingPartnerID,
 		"marketplace_ids":           orEmpty(account.MarketplaceIDs),
 		"kind":                      account.Kind,
-		"metadata":                  orEmptyMap(account.Metadata),
+		"metadata":                  account.Metadata.Map(),
 		"authorized_at":             rfc3339(account.AuthorizedAt),
 		"enabled":                   account.Enabled,
 		"generate_lease":            account.GenerateLease,
@@ -306,11 +306,4 @@ func orEmpty(list []string) []string {
 		return []string{}
 	}
 	return list
-}
-
-func orEmptyMap(pairs map[string]string) map[string]string {
-	if pairs == nil {
-		return map[string]string{}
-	}
-	return pairs
 }

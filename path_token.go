@@ -139,7 +139,7 @@ func (b *backend) tokenResponse(name string, issued *issuer.Issued) *logical.Res
 		"selling_partner_id": issued.Account.SellingPartnerID,
 		"marketplace_ids":    orEmpty(issued.Account.MarketplaceIDs),
 		"kind":               issued.Account.Kind,
-		"metadata":           orEmptyMap(issued.Account.Metadata),
+		"metadata":           issued.Account.Metadata.Map(),
 	}
 	if issued.GenerateLease {
 		return b.leasedToken(name, data, left)

@@ -153,7 +153,7 @@ func (i *Issuer) accountChanged(account *store.Account, proof *token, sameToken 
 	}
 	rec := i.lockRecord(account.Name)
 	defer rec.mu.Unlock()
-	next := state{account: profileOf(account), token: proof}
+	next := state{account: account.Shared(), token: proof}
 	if sameToken {
 		rec.epoch++ // but the exchange under way goes on
 		before := rec.state()

@@ -200,15 +200,9 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 			return
 		}
 	} else {
-		next.account = profileOf(out.account)
+		next.account = out.account.Shared()
 	}
 	rec.current.Store(&next)
-}
-
-// profileOf is a copy, which does not keep the rest of the account in memory.
-func profileOf(account *store.Account) *store.Profile {
-	profile := account.Profile
-	return &profile
 }
 
 func withoutCredential(account *store.Account) *store.Account {

@@ -132,7 +132,7 @@ func TestAccountChangedDuringExchange(t *testing.T) {
 		},
 		"metadata": {
 			change: func(name string) {
-				h.writeAccount(issuer.AccountChange{Name: name}, func(a *store.Account) { a.Metadata = map[string]string{"a": "b"} })
+				h.writeAccount(issuer.AccountChange{Name: name}, func(a *store.Account) { a.Metadata = store.NewMetadata(map[string]string{"a": "b"}) })
 			},
 			owner:     "metadata",
 			exchanges: 1,
@@ -171,7 +171,7 @@ func TestAccountChangedDuringExchange(t *testing.T) {
 			require.NoError(t, r.err, name)
 			h.requireLive(c.owner, r.issued)
 			if name == "metadata" {
-				require.Equal(t, "b", r.issued.Account.Metadata["a"], "the reader is told what is stored now")
+				require.Equal(t, "b", r.issued.Account.Metadata.Map()["a"], "the reader is told what is stored now")
 			}
 		}
 		require.NoError(t, h.amazon.WaitIdle(h.context()))
@@ -204,7 +204,7 @@ func TestCachedTokenIsDropped(t *testing.T) {
 		}, true},
 		"refresh token": {func(h *harness) { h.authorize("acme") }, true},
 		"metadata": {func(h *harness) {
-			h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Metadata = map[string]string{"a": "b"} })
+			h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Metadata = store.NewMetadata(map[string]string{"a": "b"}) })
 		}, false},
 		"disabled and enabled": {func(h *harness) {
 			h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Enabled = false })

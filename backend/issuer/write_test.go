@@ -181,8 +181,8 @@ func TestConcurrentPartialWrites(t *testing.T) {
 		wg.Go(func() {
 			h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) {
 				metadata := map[string]string{fmt.Sprint(n): "x"}
-				maps.Copy(metadata, a.Metadata)
-				a.Metadata = metadata
+				maps.Copy(metadata, a.Metadata.Map())
+				a.Metadata = store.NewMetadata(metadata)
 			})
 		})
 		wg.Go(func() {
@@ -190,7 +190,7 @@ func TestConcurrentPartialWrites(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.Len(t, h.state("acme").Metadata, 20)
+	require.Len(t, h.state("acme").Metadata.Map(), 20)
 	config, err := h.store.Config(t.Context())
 	require.NoError(t, err)
 	require.Len(t, config.ApplicationID, 20)

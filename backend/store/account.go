@@ -33,16 +33,16 @@ type Account struct {
 type Profile struct {
 	// Generation changes with everything that makes tokens issued before
 	// another authorization's: they are not served any more.
-	Generation             string            `json:"generation"`
-	Region                 string            `json:"region,omitempty"` // empty: the config's
-	SellingPartnerID       string            `json:"selling_partner_id,omitempty"`
-	MarketplaceIDs         []string          `json:"marketplace_ids,omitempty"`
-	Kind                   string            `json:"kind,omitempty"`
-	Metadata               map[string]string `json:"metadata,omitempty"`
-	AuthorizationExpiresAt time.Time         `json:"authorization_expires_at,omitzero"`
-	GenerateLease          *bool             `json:"generate_lease,omitempty"` // nil: the config's
-	TokenMinTTL            time.Duration     `json:"token_min_ttl,omitempty"`  // 0: the config's
-	Enabled                bool              `json:"enabled"`
+	Generation             string        `json:"generation"`
+	Region                 string        `json:"region,omitempty"` // empty: the config's
+	SellingPartnerID       string        `json:"selling_partner_id,omitempty"`
+	MarketplaceIDs         []string      `json:"marketplace_ids,omitempty"`
+	Kind                   string        `json:"kind,omitempty"`
+	Metadata               Metadata      `json:"metadata,omitempty"`
+	AuthorizationExpiresAt time.Time     `json:"authorization_expires_at,omitzero"`
+	GenerateLease          *bool         `json:"generate_lease,omitempty"` // nil: the config's
+	TokenMinTTL            time.Duration `json:"token_min_ttl,omitempty"`  // 0: the config's
+	Enabled                bool          `json:"enabled"`
 }
 
 // accountEntry is the stored form, the only place where the refresh token is

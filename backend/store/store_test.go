@@ -5,6 +5,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func fullAccount() *store.Account {
 	return &store.Account{
 		Name: "acme", CredentialID: "c", RefreshToken: credential.New("Atzr|secret"),
 		Profile: store.Profile{
-			Generation: "g", Region: "eu", SellingPartnerID: "A1", MarketplaceIDs: []string{"M1"}, Kind: "seller", Metadata: map[string]string{"a": "b"},
+			Generation: "g", Region: "eu", SellingPartnerID: "A1", MarketplaceIDs: []string{"M1"}, Kind: "seller", Metadata: store.NewMetadata(map[string]string{"a": "b"}),
 			AuthorizationExpiresAt: now.Add(time.Hour), GenerateLease: &lease, TokenMinTTL: time.Minute, Enabled: true,
 		},
 		AuthorizedAt: now, VerifiedAt: now, CreatedAt: now, UpdatedAt: now,
@@ -40,6 +41,33 @@ func put(t *testing.T, s *store.Store, account *store.Account) *store.Account {
 	read, err := s.Account(t.Context(), account.Name)
 	require.NoError(t, err)
 	return read
+}
+
+func TestMetadata(t *testing.T) {
+	t.Parallel()
+	pairs := map[string]string{"team": "pricing", "country": "", "": "x"}
+	metadata := store.NewMetadata(pairs)
+	require.Equal(t, store.Metadata{"", "x", "country", "", "team", "pricing"}, metadata, "in order")
+	require.Equal(t, pairs, metadata.Map())
+	encoded, err := json.Marshal(metadata)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"team":"pricing","country":"","":"x"}`, string(encoded), "as it was stored ever since")
+	var decoded store.Metadata
+	require.NoError(t, json.Unmarshal(encoded, &decoded))
+	require.Equal(t, metadata, decoded)
+	require.Error(t, json.Unmarshal([]byte(`["team"]`), &decoded))
+	require.Nil(t, store.NewMetadata(nil))
+	require.Equal(t, map[string]string{}, store.Metadata(nil).Map())
+}
+
+// What is shared is equal, and nobody else's.
+func TestSharedProfile(t *testing.T) {
+	t.Parallel()
+	account := fullAccount()
+	shared := account.Shared()
+	require.Equal(t, account.Profile, *shared)
+	shared.MarketplaceIDs[0] = "other"
+	require.Equal(t, fullAccount().MarketplaceIDs, account.MarketplaceIDs)
 }
 
 func TestAccountKeepsEverything(t *testing.T) {

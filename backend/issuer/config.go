@@ -166,14 +166,16 @@ func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unprove
 	if inForce := i.settings.Load(); inForce != nil {
 		limits.maxExchanges = inForce.maxExchanges
 	}
-	exchange, done, err := i.admit(ctx, limits, false)
+	release, err := i.admit(ctx, limits)
 	switch {
 	case isKind(err, fault.Canceled):
 		return nil, err
 	case err != nil:
 		return fault.Of(err), nil
 	}
-	defer done()
+	defer release()
+	exchange, cancel := context.WithTimeout(ctx, limits.timeout)
+	defer cancel()
 	app := lwa.Application{Endpoint: config.LWAEndpoint, ClientID: config.ClientID, ClientSecret: config.Secret.Value}
 	if _, err = i.lwa.ClientCredentials(exchange, app, lwa.ScopeNotifications); err == nil {
 		config.Secret.Proven = true

@@ -31,32 +31,40 @@ type slots struct {
 	queue *semaphore.Weighted
 }
 
+// of returns the slots, of which there are size from now on; 0: as many as there
+// are.
 func (s *slots) of(size int) *semaphore.Weighted {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.queue == nil || s.size != size {
-		s.size, s.queue = size, semaphore.NewWeighted(int64(size))
+	if s.queue == nil || (size > 0 && s.size != size) {
+		s.size = max(size, 1)
+		s.queue = semaphore.NewWeighted(int64(s.size))
 	}
 	return s.queue
 }
 
-// admit waits for a free slot, at most the config's request timeout unless
-// patient, and then gives the exchange that long.
-func (i *Issuer) admit(ctx context.Context, s *settings, patient bool) (exchange context.Context, done func(), err error) {
-	waiting, stopWaiting := ctx, context.CancelFunc(func() {})
-	if !patient {
-		waiting, stopWaiting = context.WithTimeout(ctx, s.timeout)
+// wait waits for a free slot as long as it takes. Where ctx ends before, there is
+// nothing to release.
+func (s *slots) wait(ctx context.Context, size int) (release func()) {
+	queue := s.of(size)
+	if queue.Acquire(ctx, 1) != nil {
+		return func() {}
 	}
-	defer stopWaiting()
+	return sync.OnceFunc(func() { queue.Release(1) })
+}
+
+// admit waits for a free slot, at most the config's request timeout.
+func (i *Issuer) admit(ctx context.Context, s *settings) (release func(), err error) {
+	waiting, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
 	queue := i.slots.of(s.maxExchanges)
 	if err := queue.Acquire(waiting, 1); err != nil {
 		if ctx.Err() != nil {
-			return nil, nil, &fault.Error{Kind: fault.Canceled, Message: "the exchange was canceled"}
+			return nil, &fault.Error{Kind: fault.Canceled, Message: "the exchange was canceled"}
 		}
-		return nil, nil, fault.New(fault.Unavailable, "no slot for an exchange became free within request_timeout (%s): %d exchanges (max_concurrent_exchanges) are in flight", s.timeout, s.maxExchanges)
+		return nil, fault.New(fault.Unavailable, "no slot for an exchange became free within request_timeout (%s): %d exchanges (max_concurrent_exchanges) are in flight", s.timeout, s.maxExchanges)
 	}
-	exchange, cancel := context.WithTimeout(ctx, s.timeout)
-	return exchange, func() { cancel(); queue.Release(1) }, nil
+	return func() { queue.Release(1) }, nil
 }
 
 // order is an exchange to be made.
@@ -64,22 +72,26 @@ type order struct {
 	config   *store.Config
 	settings *settings
 	account  *store.Account // with the refresh token to exchange
-	wanted   func() bool    // asked when a slot is free; nil: it is
-	patient  bool           // waits for a slot as long as it takes: no reader does
+	wanted   func() bool    // asked when there is a slot; nil: it is
+	release  func()         // gives back the slot that there is already; nil: there is none
 }
 
 // exchange waits for a slot and exchanges the refresh token of an account, if it
 // is still wanted then. changed is the refresh token that Amazon returned, if it
 // is another one.
 func (i *Issuer) exchange(ctx context.Context, o *order) (minted *token, changed credential.Secret, err error) {
-	ctx, done, err := i.admit(ctx, o.settings, o.patient)
-	if err != nil {
-		return nil, credential.Secret{}, err
+	release := o.release
+	if release == nil {
+		if release, err = i.admit(ctx, o.settings); err != nil {
+			return nil, credential.Secret{}, err
+		}
 	}
-	defer done()
+	defer release()
 	if o.wanted != nil && !o.wanted() {
 		return nil, credential.Secret{}, &fault.Error{Kind: fault.Canceled, Message: "the account changed"}
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.settings.timeout)
+	defer cancel()
 	account := o.account
 	answer, err := i.withSecrets(o.config, func(app lwa.Application) (lwa.Token, error) {
 		return i.lwa.Refresh(ctx, app, account.RefreshToken)
@@ -160,14 +172,14 @@ func (i *Issuer) appFailureAt(revision string, now time.Time) *fault.Error {
 	return f.err
 }
 
-// saveChanged stores a refresh token that Amazon changed, and only then gives
-// the access token. If storage fails both are kept, and the next flight tries to
-// store it again instead of asking Amazon. Where ctx outlives Close, so does
-// this: the old refresh token may be worth nothing any more.
-func (i *Issuer) saveChanged(ctx context.Context, rec *record, u *unsaved) (*token, *failure, error) {
+// saveChanged stores a refresh token that Amazon changed; only then may the access
+// token be given that came with it. If storage fails both are kept, and the next
+// flight tries to store it again instead of asking Amazon. Where ctx outlives
+// Close, so does this: the old refresh token may be worth nothing any more.
+func (i *Issuer) saveChanged(ctx context.Context, rec *record, u *unsaved) error {
 	err := i.store.UpdateAccount(ctx, rec.name, func(stored *store.Account) (*store.Account, error) {
-		if stored == nil || stored.CredentialID != u.credentialID {
-			return nil, nil // somebody wrote another one meanwhile: theirs is newer
+		if stored == nil || stored.CredentialID != u.credentialID || !stored.RefreshToken.Equal(u.exchanged) {
+			return nil, nil // somebody stored another one meanwhile: theirs is newer
 		}
 		stored.RefreshToken, stored.Fingerprint = u.refreshToken, ""
 		return stored, nil
@@ -175,32 +187,37 @@ func (i *Issuer) saveChanged(ctx context.Context, rec *record, u *unsaved) (*tok
 		i.logger.Info("Amazon changed the refresh token of an account; the new one is stored", "account", rec.name)
 	})
 	rec.mu.Lock()
-	rec.unsaved = nil
+	defer rec.mu.Unlock()
 	if err != nil {
 		rec.unsaved = u
+		lost := &fault.Error{
+			Kind: fault.Unsaved, Account: rec.name, Cause: fault.Of(err).Cause,
+			Message: fmt.Sprintf("Amazon changed the refresh token, and the new one could not be stored (%s); it is kept in memory only, and tried again", err),
+		}
+		i.logger.Error("a refresh token could be lost: do not seal or restart Vault, nor reload the plugin, until it is stored", append([]any{"account", rec.name}, logged(lost)...)...)
+		return lost
 	}
-	rec.mu.Unlock()
-	if err == nil {
-		return u.token, nil, nil
+	rec.unsaved = nil
+	if next := rec.state(); next.failure != nil && next.failure.err.Kind == fault.Unsaved {
+		next.failure = nil
+		rec.current.Store(&next)
 	}
-	lost := &fault.Error{
-		Kind: fault.Unsaved, Account: rec.name, Cause: fault.Of(err).Cause,
-		Message: fmt.Sprintf("Amazon changed the refresh token, and the new one could not be stored (%s); it is kept in memory only, and tried again", err),
-	}
-	i.logger.Error("a refresh token could be lost: do not seal or restart Vault, nor reload the plugin, until it is stored", append([]any{"account", rec.name}, logged(lost)...)...)
-	return nil, i.remember(rec, lost, u.token.accountGeneration, u.token.configGeneration), lost
+	return nil
 }
 
 // saveUnsaved stores the changed refresh token that storage would not take
 // before, if there is one, and returns its access token.
-func (i *Issuer) saveUnsaved(rec *record) (*token, *failure, error) {
+func (i *Issuer) saveUnsaved(rec *record) (*token, error) {
 	rec.mu.Lock()
 	u := rec.unsaved
 	rec.mu.Unlock()
 	if u == nil {
-		return nil, nil, nil
+		return nil, nil
 	}
-	return i.saveChanged(context.WithoutCancel(i.ctx), rec, u)
+	if err := i.saveChanged(context.WithoutCancel(i.ctx), rec, u); err != nil {
+		return nil, err
+	}
+	return u.token, nil
 }
 
 // saveLast is the last attempt to store the refresh tokens that storage would
@@ -213,8 +230,8 @@ func (i *Issuer) saveLast() {
 		rec.mu.Lock()
 		u := rec.unsaved
 		rec.mu.Unlock()
-		if u != nil {
-			_, _, _ = i.saveChanged(ctx, rec, u) // it logs the failure
+		if u != nil && i.saveChanged(ctx, rec, u) != nil {
+			i.logger.Error("the refresh token that Amazon gave in place of the stored one is lost; if Amazon refuses the stored one, the selling partner has to authorize the application again", "account", rec.name)
 		}
 		return true
 	})

@@ -27,17 +27,22 @@ func (i *Issuer) join(rec *record, minTTL time.Duration, fresh *token) (*flight,
 	if issued, err := i.look(rec, minTTL, fresh); issued != nil || err != nil {
 		return nil, nil
 	}
-	f := rec.begin(&flight{minTTL: minTTL})
+	return i.start(rec, &flight{minTTL: minTTL})
+}
+
+// start begins a flight on a goroutine of its own. It is called under the
+// record's mu.
+func (i *Issuer) start(rec *record, f *flight) (*flight, error) {
 	if !i.spawn(func() { i.run(rec, f) }) {
-		rec.flight = nil
 		return nil, fault.New(fault.Unavailable, "the plugin is shutting down")
 	}
-	return f, nil
+	return rec.begin(f), nil
 }
 
 // begin makes f the flight under way. It is called under mu.
 func (r *record) begin(f *flight) *flight {
 	f.done, f.epoch = make(chan struct{}), r.epoch
+	r.aloft++
 	r.flight = f
 	return f
 }
@@ -70,10 +75,7 @@ type outcome struct {
 // fly reads config and account from storage and exchanges, unless the token in
 // memory is still good for them.
 func (i *Issuer) fly(rec *record, f *flight) outcome {
-	saved, failure, err := i.saveUnsaved(rec)
-	if err != nil {
-		return outcome{err: err, failure: failure}
-	}
+	saved, unstored := i.saveUnsaved(rec)
 	config, settings, err := i.readConfig(i.ctx)
 	if err != nil {
 		return outcome{err: err}
@@ -86,14 +88,17 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 		return outcome{err: &fault.Error{Kind: fault.UnknownAccount, Account: rec.name, Message: fmt.Sprintf("account %q does not exist", rec.name)}}
 	}
 	out := outcome{account: withoutCredential(account)}
-	switch {
+	switch held := rec.state().token; {
 	case !account.Enabled:
 		out.err = disabled(rec.name)
 	case settings.fault != nil:
 		out.err = settings.fault
 	case i.serves(saved, f, account, settings):
 		out.token = saved
-	case !f.ahead && i.serves(rec.state().token, f, account, settings):
+	case i.serves(held, f, account, settings) && (unstored != nil || !f.ahead || !i.isDue(held, f, account, settings)):
+		out.failure = i.remember(rec, unstored, account, settings)
+	case unstored != nil:
+		out.err, out.failure = unstored, i.remember(rec, unstored, account, settings)
 	default:
 		i.mint(rec, f, config, settings, account, &out)
 	}
@@ -114,17 +119,23 @@ func (i *Issuer) serves(t *token, f *flight, account *store.Account, s *settings
 	return issued.Left >= max(issued.MinTTL, time.Second)
 }
 
+// isDue reports whether a token is to be renewed ahead of need.
+func (i *Issuer) isDue(t *token, f *flight, account *store.Account, s *settings) bool {
+	issued := issue(t, &account.Profile, s, f.minTTL, i.now())
+	return issued.Left < renewBelow(issued.MinTTL, issued.Lifetime)
+}
+
 // mint gets a new token for an account, whose refresh token was just read.
 func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings, account *store.Account, out *outcome) {
 	minted, changed, err := i.exchange(i.ctx, &order{
 		config: config, settings: s, account: account,
 		wanted:  func() bool { return !i.isSuperseded(rec, f) },
-		patient: f.ahead,
+		release: f.release,
 	})
 	switch {
 	case err != nil:
 		i.logFailure(account, err, f.ahead)
-		out.err, out.failure = err, i.remember(rec, err, account.Generation, s.generation)
+		out.err, out.failure = err, i.remember(rec, err, account, s)
 		if isKind(err, fault.InvalidGrant) {
 			out.status = &store.Status{State: store.ReauthorizationRequired, LastError: err.Error(), At: i.now().UTC()}
 			if held := rec.state().token; held != nil {
@@ -134,7 +145,11 @@ func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings,
 	case changed.IsZero():
 		out.token = minted
 	default:
-		out.token, out.failure, out.err = i.saveChanged(context.WithoutCancel(i.ctx), rec, &unsaved{credentialID: account.CredentialID, refreshToken: changed, token: minted})
+		u := &unsaved{credentialID: account.CredentialID, exchanged: account.RefreshToken, refreshToken: changed, token: minted}
+		if out.err = i.saveChanged(context.WithoutCancel(i.ctx), rec, u); out.err == nil {
+			out.token = minted
+		}
+		out.failure = i.remember(rec, out.err, account, s)
 	}
 }
 
@@ -146,7 +161,10 @@ func (i *Issuer) isSuperseded(rec *record, f *flight) bool {
 
 // remember decides how long an account is left alone after a failed exchange.
 // It keeps nothing of failures that are not the account's.
-func (i *Issuer) remember(rec *record, err error, accountGeneration, configGeneration string) *failure {
+func (i *Issuer) remember(rec *record, err error, account *store.Account, s *settings) *failure {
+	if err == nil {
+		return nil
+	}
 	failed := fault.Of(err)
 	switch failed.Kind {
 	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.RateLimited, fault.Unavailable, fault.BadAnswer, fault.Unsaved:
@@ -154,12 +172,12 @@ func (i *Issuer) remember(rec *record, err error, accountGeneration, configGener
 		return nil
 	}
 	count := 1
-	if before := rec.state().failure; before != nil && before.accountGeneration == accountGeneration {
+	if before := rec.state().failure; before != nil && before.accountGeneration == account.Generation {
 		count = before.count + 1
 	}
 	return &failure{
 		err: failed, count: count, until: i.now().Add(backoff(failed, count, i.jitter())),
-		accountGeneration: accountGeneration, configGeneration: configGeneration,
+		accountGeneration: account.Generation, configGeneration: s.generation,
 	}
 }
 
@@ -167,6 +185,7 @@ func (i *Issuer) remember(rec *record, err error, accountGeneration, configGener
 func (i *Issuer) land(rec *record, f *flight, out outcome) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
+	rec.aloft--
 	if f.superseded {
 		return
 	}
@@ -189,18 +208,17 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 		return
 	}
 	f.token, f.err = out.token, out.err
-	if out.failure != nil {
-		next.failure = out.failure
-	}
 	if out.account == nil {
 		// Nothing was learned: the next reader asks storage again. Nothing is kept
 		// either, or anybody could fill memory with invented names.
 		if isKind(out.err, fault.UnknownAccount) || (next == state{} && rec.unsaved == nil && rec.retired == nil) {
 			i.sweep(rec)
-			return
 		}
-	} else {
-		next.account = out.account.Shared()
+		return
+	}
+	next.account = out.account.Shared()
+	if out.failure != nil {
+		next.failure = out.failure
 	}
 	rec.current.Store(&next)
 }

@@ -27,6 +27,7 @@ type record struct {
 	epoch   uint64  // counts changes of the account
 	swept   bool    // no longer in the map
 	queued  bool    // waits for its renewal
+	aloft   int     // flights that have not ended, also those that nobody waits for any more
 	retired *rate.Limiter
 	unsaved *unsaved
 	news    uint64 // counts flights that found out something about the status
@@ -79,6 +80,7 @@ func (s *state) failureAt(set *settings, now time.Time) *failure {
 // with the access token that must not be used before it is stored.
 type unsaved struct {
 	credentialID string
+	exchanged    credential.Secret // the refresh token before
 	refreshToken credential.Secret
 	token        *token
 }
@@ -88,8 +90,11 @@ type unsaved struct {
 type flight struct {
 	minTTL time.Duration
 	ahead  bool // renews a token that is still good
-	epoch  uint64
-	news   uint64 // the record's, as this flight landed; 0 if it brought none
+	// release gives back the slot that the flight has from its beginning; nil if
+	// it has none.
+	release func()
+	epoch   uint64
+	news    uint64 // the record's, as this flight landed; 0 if it brought none
 
 	done       chan struct{} // closed under the record's mu
 	superseded bool          // the account changed meanwhile

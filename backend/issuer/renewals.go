@@ -31,7 +31,7 @@ func (i *Issuer) renew(rec *record, minTTL time.Duration) {
 
 // enqueue is called under the record's mu.
 func (i *Issuer) enqueue(rec *record, minTTL time.Duration) {
-	if rec.swept || rec.queued || rec.flight != nil {
+	if rec.swept || rec.aloft > 0 {
 		return
 	}
 	q := &i.renewals
@@ -43,8 +43,10 @@ func (i *Issuer) enqueue(rec *record, minTTL time.Duration) {
 		}
 		q.workers++
 	}
-	rec.queued = true
-	q.waiting = append(q.waiting, renewal{rec, minTTL})
+	if !rec.queued {
+		rec.queued = true
+		q.waiting = append(q.waiting, renewal{rec, minTTL})
+	}
 }
 
 // renewalsAtOnce leaves slots to exchanges that somebody waits for, also where
@@ -56,15 +58,31 @@ func (i *Issuer) renewalsAtOnce() int {
 	return 1
 }
 
+// renewWaiting is a worker. It waits for a slot as long as it takes, and only then
+// takes an account out of the line: a reader that cannot wait for that sees to the
+// account itself.
 func (i *Issuer) renewWaiting() {
 	for {
+		size := 0
+		if s := i.settings.Load(); s != nil {
+			size = s.maxExchanges
+		}
+		release := i.slots.wait(i.ctx, size)
 		next, ok := i.nextRenewal()
+		if ok {
+			i.renewNow(next, release)
+		}
+		release()
 		if !ok {
 			return
 		}
-		if f := i.board(next); f != nil {
-			i.run(next.rec, f)
-		}
+	}
+}
+
+func (i *Issuer) renewNow(r renewal, release func()) {
+	if f := i.board(r); f != nil {
+		f.release = release
+		i.run(r.rec, f)
 	}
 }
 
@@ -83,18 +101,17 @@ func (i *Issuer) nextRenewal() (renewal, bool) {
 	return next, true
 }
 
-// board starts the flight of a renewal, unless it is no longer due: a reader
-// that could not wait may have seen to it.
+// board starts the flight of a renewal, unless it is no longer due, or there is
+// nothing to renew any more.
 func (i *Issuer) board(r renewal) *flight {
 	rec := r.rec
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.queued = false
-	if rec.swept || rec.flight != nil {
+	if rec.swept || rec.aloft > 0 || rec.state().token == nil {
 		return nil
 	}
-	issued, err := i.look(rec, r.minTTL, nil)
-	if served := err != nil || (issued != nil && !issued.due); served && rec.unsaved == nil {
+	if issued, err := i.look(rec, r.minTTL, nil); err != nil || (issued != nil && !issued.due) {
 		return nil
 	}
 	return rec.begin(&flight{minTTL: r.minTTL, ahead: true})

@@ -82,7 +82,7 @@ func TestRenewalsWaitForASlot(t *testing.T) {
 	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Second })
 	h.clock.Advance(25 * time.Minute)
 	h.token("hot")
-	require.Eventually(t, func() bool { _, waiting := h.Renewing(); return waiting == 0 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { workers, _ := h.Renewing(); return workers == 1 }, patience, time.Millisecond)
 	h.authorize("impatient")
 	require.Contains(t, h.failure("impatient").Message, "no slot")
 	release()
@@ -143,14 +143,116 @@ func TestClosingWithRenewalsInLine(t *testing.T) {
 }
 
 // What another node wrote is read again, and the token that is still good is
-// given meanwhile, also while it is being renewed.
+// given meanwhile, also while it is being renewed: once.
 func TestInvalidationDuringARenewal(t *testing.T) {
 	t.Parallel()
 	h, release := allDue(t, 1, func(c *store.Config) { c.RequestTimeout = 2 * patience })
 	defer release()
 	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
-	h.Invalidate(store.PrefixAccount + "hot0")
-	h.token("hot0")
+	for range 5 {
+		h.Invalidate(store.PrefixAccount + "hot0")
+		h.token("hot0")
+		h.token("hot0")
+	}
+	release()
+	h.Settle()
+	require.Equal(t, 2, h.amazon.Exchanges("hot0"))
+}
+
+// Nor does it start another while the refresh token that Amazon changed in it is
+// being stored: the one before may be worth nothing any more.
+func TestInvalidationWhileAChangedRefreshTokenIsStored(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.token("acme")
+	h.Settle()
+	h.clock.Advance(25 * time.Minute)
+	held, release := h.holdPuts(store.PrefixAccount)
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Times: 1})
+	h.token("acme")
+	<-held
+	h.Invalidate(store.PrefixAccount + "acme")
+	h.amazon.RevokeAuthorization("acme")
+	for range 3 {
+		h.token("acme")
+	}
+	require.Equal(t, 2, h.amazon.Exchanges("acme"))
+	release()
+	h.Settle()
+	require.Equal(t, store.Active, h.state("acme").State)
+}
+
+// A reader whose token does not suffice waits for a slot as long as others do,
+// and no longer, also if its account stands in line.
+func TestReaderDoesNotStandInLine(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, 2*patience })
+	h.authorize("hot")
+	first := h.token("hot").AccessToken
+	h.Settle()
+	release := h.amazon.Hold()
+	defer release()
+	h.authorize("slow")
+	slow := h.readers(h.context(), "slow", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Second })
+	h.clock.Advance(25 * time.Minute)
+	h.token("hot")
+	h.clock.Advance(10 * time.Minute) // now it is below its minimum
+	issued := h.token("hot")
+	require.Equal(t, first, issued.AccessToken)
+	require.True(t, issued.Stale)
+	require.Contains(t, issued.Failure.Message, "no slot")
+	release()
+	require.NoError(t, (<-slow).err)
+}
+
+// Workers that a smaller bound took away come back with a larger one.
+func TestRenewalsGrowAgain(t *testing.T) {
+	t.Parallel()
+	const accounts = 50
+	h, release := allDue(t, accounts, func(c *store.Config) { c.MaxConcurrentExchanges = 2 })
+	defer release()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges = 16 })
+	for account := range accounts {
+		h.token(fmt.Sprint("hot", account))
+	}
+	workers, _ := h.Renewing()
+	require.Equal(t, 8, workers)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 8))
+	release()
+	h.Settle()
+	for account := range accounts {
+		require.Equal(t, 2, h.amazon.Exchanges(fmt.Sprint("hot", account)))
+	}
+}
+
+// What was dropped while it stood in line is not fetched again for nobody.
+func TestRenewalsOfDroppedTokens(t *testing.T) {
+	t.Parallel()
+	h, release := allDue(t, 20, func(c *store.Config) { c.MaxConcurrentExchanges = 2 })
+	defer release()
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.Region = "eu" })
+	release()
+	h.Settle()
+	require.Equal(t, 21, h.amazon.Requests())
+}
+
+// A token that is not due any more is not renewed, also if memory does not know
+// its account when its turn comes.
+func TestRenewalAfterAnInvalidation(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.token("acme")
+	h.Invalidate(store.PrefixAccount + "acme")
+	h.Renew("acme")
+	h.Settle()
+	require.Equal(t, 1, h.amazon.Exchanges("acme"))
 }
 
 // A hung account takes one slot, and from its second failure on less and less

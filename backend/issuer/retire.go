@@ -56,9 +56,9 @@ func (i *Issuer) Tidy() {
 		rec.mu.Lock()
 		defer rec.mu.Unlock()
 		switch {
-		case rec.flight != nil:
+		case rec.aloft > 0:
 		case rec.unsaved != nil:
-			i.enqueue(rec, 0)
+			_, _ = i.start(rec, &flight{ahead: true}) // fails only when closing
 		case rec.idleAt(now):
 			i.sweep(rec)
 		}

@@ -178,7 +178,7 @@ func (i *Issuer) appFailureAt(revision string, now time.Time) *fault.Error {
 // Close, so does this: the old refresh token may be worth nothing any more.
 func (i *Issuer) saveChanged(ctx context.Context, rec *record, u *unsaved) error {
 	err := i.store.UpdateAccount(ctx, rec.name, func(stored *store.Account) (*store.Account, error) {
-		if stored == nil || stored.CredentialID != u.credentialID || !stored.RefreshToken.Equal(u.exchanged) {
+		if stored == nil || !stored.RefreshToken.Equal(u.exchanged) {
 			return nil, nil // somebody stored another one meanwhile: theirs is newer
 		}
 		stored.RefreshToken, stored.Fingerprint = u.refreshToken, ""

@@ -145,7 +145,7 @@ func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings,
 	case changed.IsZero():
 		out.token = minted
 	default:
-		u := &unsaved{credentialID: account.CredentialID, exchanged: account.RefreshToken, refreshToken: changed, token: minted}
+		u := &unsaved{exchanged: account.RefreshToken, refreshToken: changed, token: minted}
 		if out.err = i.saveChanged(context.WithoutCancel(i.ctx), rec, u); out.err == nil {
 			out.token = minted
 		}

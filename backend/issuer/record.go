@@ -79,7 +79,6 @@ func (s *state) failureAt(set *settings, now time.Time) *failure {
 // unsaved is a changed refresh token of Amazon's that storage would not take,
 // with the access token that must not be used before it is stored.
 type unsaved struct {
-	credentialID string
 	exchanged    credential.Secret // the refresh token before
 	refreshToken credential.Secret
 	token        *token

@@ -90,10 +90,7 @@ func TestRenewedAheadOfNeed(t *testing.T) {
 // A reader that looked before a renewal landed does not start another.
 func TestRenewalsAreNotRepeated(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.authorize("acme")
-	h.token("acme")
-	h.clock.Advance(25 * time.Minute)
+	h := due(t)
 	h.token("acme")
 	h.Settle()
 	h.Renew("acme")

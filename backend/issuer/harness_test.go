@@ -189,6 +189,17 @@ func (h *harness) authorize(name string) {
 	h.writeAccount(issuer.AccountChange{Name: name, RefreshToken: credential.New(h.amazon.Authorize(clientID, name))}, nil)
 }
 
+// due has the account acme, whose token has come up for renewal.
+func due(t *testing.T) *harness {
+	t.Helper()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.token("acme")
+	h.Settle()
+	h.clock.Advance(25 * time.Minute)
+	return h
+}
+
 // holdPuts makes writes below a prefix wait. held tells when one does; release
 // lets them go.
 func (h *harness) holdPuts(prefix string) (held <-chan struct{}, release func()) {

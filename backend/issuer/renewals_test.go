@@ -163,11 +163,7 @@ func TestInvalidationDuringARenewal(t *testing.T) {
 // being stored: the one before may be worth nothing any more.
 func TestInvalidationWhileAChangedRefreshTokenIsStored(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.authorize("acme")
-	h.token("acme")
-	h.Settle()
-	h.clock.Advance(25 * time.Minute)
+	h := due(t)
 	held, release := h.holdPuts(store.PrefixAccount)
 	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Times: 1})
 	h.token("acme")

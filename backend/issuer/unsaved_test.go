@@ -77,6 +77,11 @@ func TestUnsavedTokenIsNotTriedAtEachRead(t *testing.T) {
 	require.Equal(t, 2, h.log.with("[ERROR]", "could be lost"), "once for each attempt")
 	require.Equal(t, 1, h.log.with("[INFO]", "the new one is stored", "account=acme"))
 	require.Zero(t, h.log.with("Atzr|"))
+	h.Settle()
+	calls := h.storage.calls.Load()
+	h.Tidy()
+	h.Settle()
+	require.Equal(t, calls, h.storage.calls.Load(), "there is nothing left to store")
 
 	h.clock.Advance(time.Hour)
 	h.token("acme")
@@ -149,11 +154,7 @@ func TestUnsavedTokenYieldsToTheOperators(t *testing.T) {
 func TestUnsavedTokenAndAnInvalidation(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{store.PrefixAccount + "acme", store.KeyConfig} {
-		h := newHarness(t)
-		h.authorize("acme")
-		h.token("acme")
-		h.Settle()
-		h.clock.Advance(25 * time.Minute)
+		h := due(t)
 		h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
 		h.storage.Underlying().FailPut(true)
 		h.token("acme")

@@ -11,30 +11,17 @@ import (
 	"os"
 	"sync"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/sdk/helper/pluginutil"
 	"github.com/hashicorp/vault/sdk/logical"
-	"github.com/hashicorp/vault/sdk/plugin"
 
 	spapi "vault-plugin-secrets-spapi"
+	"vault-plugin-secrets-spapi/bench/serve"
 )
 
 // socketVariable names the socket, in the environment of the registration.
 const socketVariable = "SPAPI_BENCH_SOCKET"
 
 func main() {
-	if err := serve(os.Args[1:]); err != nil {
-		hclog.New(&hclog.LoggerOptions{JSONFormat: true}).Error("the plugin is shutting down", "error", err)
-		os.Exit(1)
-	}
-}
-
-func serve(args []string) error {
-	meta := &api.PluginAPIClientMeta{}
-	if err := meta.FlagSet().Parse(args); err != nil {
-		return err
-	}
 	w := &window{}
 	engine := spapi.Factory(spapi.Options{Version: "v0.0.0-inspected", Now: w.now})
 	// Not before there is a mount: Vault also runs the binary for a moment to ask
@@ -48,8 +35,5 @@ func serve(args []string) error {
 		}
 		return w.watch(ctx, conf, engine)
 	}
-	return plugin.ServeMultiplex(&plugin.ServeOpts{
-		BackendFactoryFunc: factory,
-		TLSProviderFunc:    api.VaultPluginTLSProvider(meta.GetTLSConfig()),
-	})
+	serve.Plugin(factory)
 }

@@ -8,15 +8,13 @@ package main
 
 import (
 	"context"
-	"os"
 	"strings"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
-	"github.com/hashicorp/vault/sdk/plugin"
+
+	"vault-plugin-secrets-spapi/bench/serve"
 )
 
 const (
@@ -28,23 +26,7 @@ const (
 	unleased = "unleased"
 )
 
-func main() {
-	if err := serve(os.Args[1:]); err != nil {
-		hclog.New(&hclog.LoggerOptions{JSONFormat: true}).Error("the plugin is shutting down", "error", err)
-		os.Exit(1)
-	}
-}
-
-func serve(args []string) error {
-	meta := &api.PluginAPIClientMeta{}
-	if err := meta.FlagSet().Parse(args); err != nil {
-		return err
-	}
-	return plugin.ServeMultiplex(&plugin.ServeOpts{
-		BackendFactoryFunc: factory,
-		TLSProviderFunc:    api.VaultPluginTLSProvider(meta.GetTLSConfig()),
-	})
-}
+func main() { serve.Plugin(factory) }
 
 func factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 	secret := &framework.Secret{Type: secretType, Revoke: revoke}

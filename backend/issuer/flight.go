@@ -95,7 +95,7 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 		out.err = settings.fault
 	case i.serves(saved, f, account, settings):
 		out.token = saved
-	case i.serves(held, f, account, settings) && (unstored != nil || !f.ahead || !i.isDue(held, f, account, settings)):
+	case i.serves(held, f, account, settings) && (!f.ahead || !i.isDue(held, f, account, settings)):
 		out.failure = i.remember(rec, unstored, account, settings)
 	case unstored != nil:
 		out.err, out.failure = unstored, i.remember(rec, unstored, account, settings)

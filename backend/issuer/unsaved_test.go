@@ -159,6 +159,7 @@ func TestUnsavedTokenAndAnInvalidation(t *testing.T) {
 		h.storage.Underlying().FailPut(true)
 		h.token("acme")
 		h.Settle()
+		h.clock.Advance(2 * time.Second) // past the first wait
 		h.Invalidate(key)
 		for range 10 {
 			require.Equal(t, fault.Unsaved, h.token("acme").Failure.Kind, key)

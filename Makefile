@@ -29,7 +29,7 @@ fuzz: ## Run every fuzz test for FUZZTIME (10s) each
 demo: ## Show the plugin in a real Vault with a simulated Amazon; ONESHOT=1 ends by itself
 	@ONESHOT=$(ONESHOT) scripts/demo.sh
 
-bench: ## Measure against a plugin that does nothing, in about 25 minutes; BENCH=short in 3
+bench: ## Measure against a plugin that does nothing, in about 20 minutes; BENCH=short in 3
 	@BENCH=$(BENCH) scripts/bench.sh
 
 soak: ## Run a mixed load with failures for SOAK (10m), and see that memory stays level

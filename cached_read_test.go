@@ -126,6 +126,16 @@ func TestCachedReadsOnAPerformanceStandby(t *testing.T) {
 	require.NotNil(t, m.backend.cachedTokenRead(m.bareRead()), "that, and nothing else, makes the difference")
 }
 
+// A performance secondary has its own tokens, and answers.
+func TestCachedReadsOnAPerformanceSecondary(t *testing.T) {
+	t.Parallel()
+	m := configured(t)
+	m.replication = consts.ReplicationPerformanceSecondary
+	m.start()
+	m.ok(logical.ReadOperation, "token/acme", nil)
+	require.NotNil(t, m.backend.cachedTokenRead(m.bareRead()))
+}
+
 // A cached read calls neither storage, nor Amazon, nor Vault.
 func TestCachedReadsCallNobody(t *testing.T) {
 	t.Parallel()

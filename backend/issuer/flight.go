@@ -88,14 +88,15 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 		return outcome{err: &fault.Error{Kind: fault.UnknownAccount, Account: rec.name, Message: fmt.Sprintf("account %q does not exist", rec.name)}}
 	}
 	out := outcome{account: withoutCredential(account)}
-	switch held := rec.state().token; {
+	late, held := i.issueTo(f, saved, account, settings), i.issueTo(f, rec.state().token, account, settings)
+	switch {
 	case !account.Enabled:
 		out.err = disabled(rec.name)
 	case settings.fault != nil:
 		out.err = settings.fault
-	case i.serves(saved, f, account, settings):
+	case late != nil && late.suffices():
 		out.token = saved
-	case i.serves(held, f, account, settings) && (!f.ahead || !i.isDue(held, f, account, settings)):
+	case held != nil && held.suffices() && (!f.ahead || !held.renewable()):
 		out.failure = i.remember(rec, unstored, account, settings)
 	case unstored != nil:
 		out.err, out.failure = unstored, i.remember(rec, unstored, account, settings)
@@ -109,20 +110,13 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 	return out
 }
 
-// serves reports whether a token serves the reader, now that the account is
-// known.
-func (i *Issuer) serves(t *token, f *flight, account *store.Account, s *settings) bool {
+// issueTo is what a flight's reader would be given of a token, now that the
+// account is known; nil if the token is not the account's.
+func (i *Issuer) issueTo(f *flight, t *token, account *store.Account, s *settings) *Issued {
 	if !t.belongsTo(&account.Profile, s) {
-		return false
+		return nil
 	}
-	issued := issue(t, &account.Profile, s, f.minTTL, i.now())
-	return issued.Left >= max(issued.MinTTL, time.Second)
-}
-
-// isDue reports whether a token is to be renewed ahead of need.
-func (i *Issuer) isDue(t *token, f *flight, account *store.Account, s *settings) bool {
-	issued := issue(t, &account.Profile, s, f.minTTL, i.now())
-	return issued.Left < renewBelow(issued.MinTTL, issued.Lifetime)
+	return issue(t, &account.Profile, s, f.minTTL, i.now())
 }
 
 // mint gets a new token for an account, whose refresh token was just read.
@@ -211,7 +205,8 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 	if out.account == nil {
 		// Nothing was learned: the next reader asks storage again. Nothing is kept
 		// either, or anybody could fill memory with invented names.
-		if isKind(out.err, fault.UnknownAccount) || (next == state{} && rec.unsaved == nil && rec.retired == nil) {
+		// But what is still in the air may bring a refresh token that has to be kept.
+		if isKind(out.err, fault.UnknownAccount) || (next == state{} && rec.aloft == 0 && rec.unsaved == nil && rec.retired == nil) {
 			i.sweep(rec)
 		}
 		return

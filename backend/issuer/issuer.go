@@ -192,8 +192,8 @@ func (i *Issuer) look(rec *record, minTTL time.Duration, fresh *token) (*Issued,
 	failed := i.failureAt(state, settings, now)
 	if token := state.token; token.belongsTo(state.account, settings) {
 		issued := issue(token, state.account, settings, minTTL, now)
-		if issued.Left >= max(issued.MinTTL, time.Second) || (token == fresh && issued.Left >= time.Second) {
-			if issued.Left < renewBelow(issued.MinTTL, issued.Lifetime) {
+		if issued.suffices() || (token == fresh && issued.Left >= time.Second) {
+			if issued.renewable() {
 				issued.Failure, issued.due = failed, failed == nil
 			}
 			return issued, nil
@@ -240,6 +240,13 @@ func issue(t *token, account *store.Profile, s *settings, minTTL time.Duration, 
 		Account:       account,
 	}
 }
+
+// suffices reports whether the token lives as long as its reader is promised.
+func (i *Issued) suffices() bool { return i.Left >= max(i.MinTTL, time.Second) }
+
+// renewable reports whether a token in use is old enough to be renewed, ahead of
+// need.
+func (i *Issued) renewable() bool { return i.Left < renewBelow(i.MinTTL, i.Lifetime) }
 
 func firstPositive(durations ...time.Duration) time.Duration {
 	for _, duration := range durations {

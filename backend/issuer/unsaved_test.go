@@ -211,6 +211,32 @@ func TestUnsavedTokenOfASupersededExchange(t *testing.T) {
 	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
 }
 
+// Nor if storage failed a reader meanwhile, who learned nothing of the account.
+func TestUnsavedTokenWhileNothingIsKnownOfTheAccount(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.authorize("acme")
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
+	release := h.amazon.Hold()
+	defer release()
+	ctx, giveUp := context.WithCancel(h.context())
+	reader := h.readers(ctx, "acme", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	giveUp()
+	require.Equal(t, fault.Canceled, fault.KindOf((<-reader).err))
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.Region = "eu" })
+	h.Invalidate(store.PrefixAccount + "acme")
+	h.storage.Underlying().FailGet(true)
+	require.Equal(t, fault.Storage, h.failure("acme").Kind)
+	release()
+	require.Eventually(t, func() bool { return h.log.with("could be lost") == 1 }, patience, time.Millisecond)
+	h.storage.Underlying().FailGet(false)
+	h.Settle()
+	h.Tidy()
+	h.Settle()
+	require.Equal(t, "Atzr|changed", h.storedRefreshToken("acme"))
+}
+
 // Once it is stored, nobody is told any more that it is not.
 func TestUnsavedTokenIsStoredAndThenAmazonFails(t *testing.T) {
 	t.Parallel()

@@ -264,12 +264,7 @@ func TestChangedRefreshTokenIsStoredBeforeUse(t *testing.T) {
 
 func TestChangedRefreshTokenDoesNotUndoAWrite(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.authorize("acme")
-	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
-	release := h.amazon.Hold()
-	results := h.readers(h.context(), "acme", 1)
-	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h, results, release := bringsChanged(t, (*harness).context)
 	written := h.amazon.Authorize(clientID, "acme")
 	h.writeAccount(issuer.AccountChange{Name: "acme", RefreshToken: credential.New(written)}, nil)
 	release()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/issuer"
 	"vault-plugin-secrets-spapi/backend/store"
@@ -33,6 +34,27 @@ func allDue(t *testing.T, n int, apply func(*store.Config)) (h *harness, release
 		h.token(fmt.Sprint("hot", account)) // of before, at once
 	}
 	return h, release
+}
+
+// busy has one slot, which the exchange of another account has until release,
+// after an account that arrange has brought. Others wait for it for a second.
+func busy(t *testing.T, arrange func(h *harness)) (h *harness, release func()) {
+	t.Helper()
+	h = newHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, 2*patience })
+	arrange(h)
+	h.Settle()
+	letGo := h.amazon.Hold()
+	t.Cleanup(letGo)
+	h.authorize("slow")
+	slow := h.readers(h.context(), "slow", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Second })
+	return h, func() {
+		t.Helper()
+		letGo()
+		require.NoError(t, (<-slow).err)
+	}
 }
 
 // When very many tokens come due at once, their renewals wait in line, leave
@@ -68,25 +90,16 @@ func TestManyRenewalsAtOnce(t *testing.T) {
 // nothing failed yet.
 func TestRenewalsWaitForASlot(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, time.Minute })
-	h.authorize("hot")
-	h.token("hot")
-	h.Settle()
-	release := h.amazon.Hold()
-	defer release()
-	h.authorize("slow")
-	slow := h.readers(h.context(), "slow", 1)
-	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
-
-	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Second })
+	h, release := busy(t, func(h *harness) {
+		h.authorize("hot")
+		h.token("hot")
+	})
 	h.clock.Advance(25 * time.Minute)
 	h.token("hot")
 	require.Eventually(t, func() bool { workers, _ := h.Renewing(); return workers == 1 }, patience, time.Millisecond)
 	h.authorize("impatient")
 	require.Contains(t, h.failure("impatient").Message, "no slot")
 	release()
-	require.NoError(t, (<-slow).err)
 	h.Settle()
 	require.Nil(t, h.token("hot").Failure)
 	require.Equal(t, 2, h.amazon.Exchanges("hot"))
@@ -183,17 +196,11 @@ func TestInvalidationWhileAChangedRefreshTokenIsStored(t *testing.T) {
 // and no longer, also if its account stands in line.
 func TestReaderDoesNotStandInLine(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, 2*patience })
-	h.authorize("hot")
-	first := h.token("hot").AccessToken
-	h.Settle()
-	release := h.amazon.Hold()
-	defer release()
-	h.authorize("slow")
-	slow := h.readers(h.context(), "slow", 1)
-	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
-	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Second })
+	var first credential.Secret
+	h, release := busy(t, func(h *harness) {
+		h.authorize("hot")
+		first = h.token("hot").AccessToken
+	})
 	h.clock.Advance(25 * time.Minute)
 	h.token("hot")
 	h.clock.Advance(10 * time.Minute) // now it is below its minimum
@@ -202,7 +209,6 @@ func TestReaderDoesNotStandInLine(t *testing.T) {
 	require.True(t, issued.Stale)
 	require.Contains(t, issued.Failure.Message, "no slot")
 	release()
-	require.NoError(t, (<-slow).err)
 }
 
 // Workers that a smaller bound took away come back with a larger one.

@@ -31,6 +31,20 @@ func changedAndUnsaved(t *testing.T) *harness {
 	return h
 }
 
+// bringsChanged has an exchange in the air, which one reader waits for, and which
+// brings another refresh token once it is released.
+func bringsChanged(t *testing.T, ctx func(*harness) context.Context) (h *harness, reader <-chan result, release func()) {
+	t.Helper()
+	h = newHarness(t)
+	h.authorize("acme")
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
+	release = h.amazon.Hold()
+	t.Cleanup(release)
+	reader = h.readers(ctx(h), "acme", 1)
+	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	return h, reader, release
+}
+
 func TestUnsavedTokenIsFreshOrReplaced(t *testing.T) {
 	t.Parallel()
 	h := changedAndUnsaved(t)
@@ -192,13 +206,7 @@ func TestUnsavedTokenDoesNotWaitInLine(t *testing.T) {
 // Amazon changed in it is not lost.
 func TestUnsavedTokenOfASupersededExchange(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.authorize("acme")
-	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
-	release := h.amazon.Hold()
-	defer release()
-	reader := h.readers(h.context(), "acme", 1)
-	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	h, reader, release := bringsChanged(t, (*harness).context)
 	h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Enabled = false })
 	require.Equal(t, fault.Disabled, fault.KindOf((<-reader).err))
 	h.Tidy()
@@ -214,14 +222,8 @@ func TestUnsavedTokenOfASupersededExchange(t *testing.T) {
 // Nor if storage failed a reader meanwhile, who learned nothing of the account.
 func TestUnsavedTokenWhileNothingIsKnownOfTheAccount(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.authorize("acme")
-	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultChangedRefreshToken, Changed: "Atzr|changed", Times: 1})
-	release := h.amazon.Hold()
-	defer release()
-	ctx, giveUp := context.WithCancel(h.context())
-	reader := h.readers(ctx, "acme", 1)
-	require.NoError(t, h.amazon.WaitInFlight(h.context(), 1))
+	ctx, giveUp := context.WithCancel(t.Context())
+	h, reader, release := bringsChanged(t, func(*harness) context.Context { return ctx })
 	giveUp()
 	require.Equal(t, fault.Canceled, fault.KindOf((<-reader).err))
 	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.Region = "eu" })

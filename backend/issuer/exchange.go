@@ -43,28 +43,28 @@ func (s *slots) of(size int) *semaphore.Weighted {
 	return s.queue
 }
 
-// wait waits for a free slot as long as it takes. Where ctx ends before, there is
-// nothing to release.
-func (s *slots) wait(ctx context.Context, size int) (release func()) {
+// wait waits for a free slot until ctx ends. release may be called twice, and
+// where there is nothing to release.
+func (s *slots) wait(ctx context.Context, size int) (release func(), err error) {
 	queue := s.of(size)
-	if queue.Acquire(ctx, 1) != nil {
-		return func() {}
+	if err := queue.Acquire(ctx, 1); err != nil {
+		return func() {}, err
 	}
-	return sync.OnceFunc(func() { queue.Release(1) })
+	return sync.OnceFunc(func() { queue.Release(1) }), nil
 }
 
 // admit waits for a free slot, at most the config's request timeout.
 func (i *Issuer) admit(ctx context.Context, s *settings) (release func(), err error) {
 	waiting, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	queue := i.slots.of(s.maxExchanges)
-	if err := queue.Acquire(waiting, 1); err != nil {
-		if ctx.Err() != nil {
-			return nil, &fault.Error{Kind: fault.Canceled, Message: "the exchange was canceled"}
-		}
-		return nil, fault.New(fault.Unavailable, "no slot for an exchange became free within request_timeout (%s): %d exchanges (max_concurrent_exchanges) are in flight", s.timeout, s.maxExchanges)
+	release, err = i.slots.wait(waiting, s.maxExchanges)
+	switch {
+	case err == nil:
+		return release, nil
+	case ctx.Err() != nil:
+		return nil, &fault.Error{Kind: fault.Canceled, Message: "the exchange was canceled"}
 	}
-	return func() { queue.Release(1) }, nil
+	return nil, fault.New(fault.Unavailable, "no slot for an exchange became free within request_timeout (%s): %d exchanges (max_concurrent_exchanges) are in flight", s.timeout, s.maxExchanges)
 }
 
 // order is an exchange to be made.

@@ -67,7 +67,7 @@ func (i *Issuer) renewWaiting() {
 		if s := i.settings.Load(); s != nil {
 			size = s.maxExchanges
 		}
-		release := i.slots.wait(i.ctx, size)
+		release, _ := i.slots.wait(i.ctx, size) // fails only when closing, which ends the line, too
 		next, ok := i.nextRenewal()
 		if ok {
 			i.renewNow(next, release)

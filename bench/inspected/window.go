@@ -66,11 +66,8 @@ func serveMemory(rw http.ResponseWriter, _ *http.Request) {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	answer(rw, map[string]any{
-		"heap_alloc":   stats.HeapAlloc,
-		"heap_objects": stats.HeapObjects,
-		"heap_inuse":   stats.HeapInuse,
-		"stack_inuse":  stats.StackInuse,
-		"goroutines":   runtime.NumGoroutine(),
+		"heap_alloc": stats.HeapAlloc,
+		"goroutines": runtime.NumGoroutine(),
 	})
 }
 

@@ -113,11 +113,11 @@ func (r *Rig) mount(ctx context.Context, opts Options) error {
 	if err := r.Server.Mount(ctx, KV, "kv", nil); err != nil {
 		return err
 	}
-	return r.WriteConfig(ctx, opts.Config)
+	return r.writeConfig(ctx, opts.Config)
 }
 
-// WriteConfig writes the engine's config, with more fields.
-func (r *Rig) WriteConfig(ctx context.Context, more map[string]any) error {
+// writeConfig writes the engine's config, with more fields.
+func (r *Rig) writeConfig(ctx context.Context, more map[string]any) error {
 	config := map[string]any{
 		"client_id": clientID, "client_secret": clientSecret, "lwa_endpoint": r.Amazon.LWAEndpoint(), "verify": false,
 	}

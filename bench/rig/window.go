@@ -26,11 +26,8 @@ type Window struct{ http http.Client }
 
 // Memory is what is alive in the engine's process after a collection.
 type Memory struct {
-	HeapAlloc   uint64 `json:"heap_alloc"`
-	HeapObjects uint64 `json:"heap_objects"`
-	HeapInuse   uint64 `json:"heap_inuse"`
-	StackInuse  uint64 `json:"stack_inuse"`
-	Goroutines  int    `json:"goroutines"`
+	HeapAlloc  uint64 `json:"heap_alloc"` // in bytes
+	Goroutines int    `json:"goroutines"`
 }
 
 // Calls counts what the engine asked Vault since its process started.

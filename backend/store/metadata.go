@@ -11,8 +11,8 @@ import (
 )
 
 // Metadata is an operator's key=value pairs: each key, in order, followed by its
-// value. Every account in use keeps its own in memory, where a map of two pairs
-// takes 300 bytes.
+// value. Every account in use keeps its own in memory, where a map would take
+// several times as much.
 type Metadata []string
 
 // NewMetadata returns pairs as Metadata; nil if there are none.

@@ -43,6 +43,29 @@ func put(t *testing.T, s *store.Store, account *store.Account) *store.Account {
 	return read
 }
 
+// The form of an entry is a contract with what is stored already: to change it
+// takes another version of the entry.
+func TestStoredAccount(t *testing.T) {
+	t.Parallel()
+	storage := &logical.InmemStorage{}
+	stored := `{"version":1,"generation":"g","credential_id":"c","refresh_token_fingerprint":"f","region":"eu","selling_partner_id":"A1",
+		"marketplace_ids":["M1"],"kind":"seller","metadata":{"a":"b"},"authorized_at":"2026-01-02T03:04:05Z","authorization_expires_at":"2026-01-02T04:04:05Z",
+		"enabled":true,"generate_lease":false,"token_min_ttl":60000000000,"verified_at":"2026-01-02T03:04:05Z","created_at":"2026-01-02T03:04:05Z",
+		"updated_at":"2026-01-02T03:04:05Z","refresh_token":"Atzr|secret"}`
+	require.NoError(t, storage.Put(t.Context(), &logical.StorageEntry{Key: "account/acme", Value: []byte(stored)}))
+	s := store.New(storage)
+	read, err := s.Account(t.Context(), "acme")
+	require.NoError(t, err)
+	want := fullAccount()
+	want.Fingerprint = "f"
+	require.Equal(t, want, read)
+
+	put(t, s, read)
+	entry, err := storage.Get(t.Context(), "account/acme")
+	require.NoError(t, err)
+	require.JSONEq(t, stored, string(entry.Value))
+}
+
 func TestMetadata(t *testing.T) {
 	t.Parallel()
 	pairs := map[string]string{"team": "pricing", "country": "", "": "x"}

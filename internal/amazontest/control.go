@@ -24,6 +24,7 @@ type faultOrder struct {
 	RetryAfter string    `json:"retry_after"`
 	Delay      string    `json:"delay"` // Go duration
 	Changed    string    `json:"changed"`
+	Spend      bool      `json:"spend"`
 }
 
 type lifetimeOrder struct {
@@ -40,6 +41,19 @@ type codeOrder struct {
 	RedirectURI string `json:"redirect_uri"`
 }
 
+type applicationOrder struct {
+	ID           string   `json:"id"`
+	ClientID     string   `json:"client_id"` // may be left out when there is one client
+	RedirectURIs []string `json:"redirect_uris"`
+	LoginURI     string   `json:"login_uri"`
+	Draft        bool     `json:"draft"`
+	Hybrid       bool     `json:"hybrid"`
+}
+
+type partnerOrder struct {
+	SellingPartnerID string `json:"selling_partner_id"`
+}
+
 type revokeOrder struct {
 	Account string `json:"account"`
 }
@@ -53,6 +67,7 @@ type stats struct {
 	MaxInFlight            int            `json:"max_in_flight"`
 	RedirectsFollowed      int            `json:"redirects_followed"`
 	SellingPartnerRequests int            `json:"selling_partner_requests"`
+	MigrationCalls         int            `json:"migration_calls"`
 }
 
 func (s *Server) controlRoutes() http.Handler {
@@ -62,6 +77,8 @@ func (s *Server) controlRoutes() http.Handler {
 	mux.Handle("POST "+controlPath+"/lifetime", order(s.controlLifetime))
 	mux.Handle("POST "+controlPath+"/authorize", order(s.controlAuthorize))
 	mux.Handle("POST "+controlPath+"/code", order(s.controlCode))
+	mux.Handle("POST "+controlPath+"/application", order(s.controlApplication))
+	mux.Handle("POST "+controlPath+"/partner", order(s.controlPartner))
 	mux.Handle("POST "+controlPath+"/revoke", order(s.controlRevoke))
 	mux.Handle("GET "+controlPath+"/stats", order(s.controlStats))
 	return loopbackOnly(mux)
@@ -122,7 +139,7 @@ func answerControl(w http.ResponseWriter, status int, v any) {
 }
 
 func (s *Server) controlFault(o faultOrder) (any, error) {
-	f := Fault{Kind: o.Kind, Times: o.Times, RetryAfter: o.RetryAfter, Changed: o.Changed}
+	f := Fault{Kind: o.Kind, Times: o.Times, RetryAfter: o.RetryAfter, Changed: o.Changed, Spend: o.Spend}
 	if o.Delay != "" {
 		d, err := time.ParseDuration(o.Delay)
 		if err != nil {
@@ -175,6 +192,30 @@ func (s *Server) controlCode(o codeOrder) (any, error) {
 	return map[string]string{"account": o.Account, "spapi_oauth_code": code}, nil
 }
 
+func (s *Server) controlApplication(o applicationOrder) (any, error) {
+	clientID, err := s.checkClient(o.ClientID)
+	if err != nil {
+		return nil, err
+	}
+	a := Application{
+		ID: o.ID, ClientID: clientID, RedirectURIs: o.RedirectURIs,
+		LoginURI: o.LoginURI, Draft: o.Draft, Hybrid: o.Hybrid,
+	}
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	s.AddApplication(a)
+	return nothing{}, nil
+}
+
+func (s *Server) controlPartner(o partnerOrder) (any, error) {
+	if o.SellingPartnerID == "" {
+		return nil, errors.New("selling_partner_id is missing")
+	}
+	s.AddPartner(o.SellingPartnerID)
+	return nothing{}, nil
+}
+
 func (s *Server) controlRevoke(o revokeOrder) (any, error) {
 	if err := s.checkAccount(o.Account); err != nil {
 		return nil, err
@@ -196,6 +237,7 @@ func (s *Server) controlStats(nothing) (any, error) {
 		MaxInFlight:            t.maxInFlight,
 		RedirectsFollowed:      t.redirectsFollowed,
 		SellingPartnerRequests: t.sellingPartner,
+		MigrationCalls:         t.migration,
 	}, nil
 }
 
@@ -210,19 +252,24 @@ func (s *Server) checkAccount(account string) error {
 }
 
 func (s *Server) checkOrder(o accountOrder) (clientID string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if o.Account == "" {
 		return "", errors.New("account is missing")
 	}
+	return s.checkClient(o.ClientID)
+}
+
+// checkClient finds the one client that there is, where none is named.
+func (s *Server) checkClient(named string) (clientID string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	known := slices.Sorted(maps.Keys(s.registry.clients))
 	switch {
-	case o.ClientID == "" && len(known) == 1:
+	case named == "" && len(known) == 1:
 		return known[0], nil
-	case o.ClientID == "":
+	case named == "":
 		return "", fmt.Errorf("client_id is missing: there are %d clients", len(known))
-	case !slices.Contains(known, o.ClientID):
-		return "", fmt.Errorf("no client %q", o.ClientID)
+	case !slices.Contains(known, named):
+		return "", fmt.Errorf("no client %q", named)
 	}
-	return o.ClientID, nil
+	return named, nil
 }

@@ -78,13 +78,30 @@ func TestControlAuthorizations(t *testing.T) {
 	f.controlled(http.MethodPost, "/authorize", `{"account":"seller-two","client_id":"other"}`)
 }
 
+func TestControlConsent(t *testing.T) {
+	t.Parallel()
+	f := startConsent(t)
+	const id = "amzn1.sp.solution.new"
+	f.controlled(http.MethodPost, "/application",
+		`{"id":"`+id+`","redirect_uris":["`+home+`"],"login_uri":"`+login+`","draft":true,"hybrid":true}`)
+	f.controlled(http.MethodPost, "/partner", `{"selling_partner_id":"A1NEW"}`)
+	to, err := f.Consent(f.URL()+consentPath(query("application_id", id, "state", "s", "version", "beta")), "A1NEW")
+	require.NoError(t, err)
+	f.controlled(http.MethodPost, "/fault", `{"kind":"server_error","account":"A1NEW","times":1,"spend":true}`)
+	form := codeForm(f.arrived(to.String(), home, query("state", "s", "selling_partner_id", "A1NEW", "mws_auth_token", "there")))
+	require.Equal(t, 500, f.post(form).status)
+	f.refused(f.post(form), 400, "invalid_grant", invalidCode)
+	_, err = f.AppstoreLogin(id, "A1NEW")
+	require.NoError(t, err)
+}
+
 func TestControlStats(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.ok(refreshForm(f.refresh))
 	f.ok(scopeForm(amazontest.ScopeRotation))
 	require.JSONEq(t, `{"exchanges":{"seller-one":1},"grantless_exchanges":1,"code_exchanges":0,"requests":2,
-		"in_flight":0,"max_in_flight":1,"redirects_followed":0,"selling_partner_requests":0}`,
+		"in_flight":0,"max_in_flight":1,"redirects_followed":0,"selling_partner_requests":0,"migration_calls":0}`,
 		string(f.controlled(http.MethodGet, "/stats", "").raw))
 }
 
@@ -109,6 +126,10 @@ func TestControlRefusesWithAClearMessage(t *testing.T) {
 		"code of nobody":    {"/code", `{"redirect_uri":"https://example.com"}`, "account is missing"},
 		"revoke of nobody":  {"/revoke", `{"account":"nobody"}`, `no account "nobody"`},
 		"revoke of nothing": {"/revoke", `{}`, `no account ""`},
+		"no application id": {"/application", `{}`, "no application id"},
+		"http redirect":     {"/application", `{"id":"a","redirect_uris":["http://app.example.com/"]}`, "must be https"},
+		"client of nobody":  {"/application", `{"id":"a","client_id":"x"}`, `no client "x"`},
+		"no partner":        {"/partner", `{}`, "selling_partner_id is missing"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := f.control(http.MethodPost, c.path, c.body)

@@ -14,7 +14,8 @@ import (
 // the names in the control API.
 type FaultKind string
 
-// Faults of the service: the request is answered without being looked at.
+// Faults of the service: the request is answered without being looked at, and
+// has no effect unless Fault.Spend says so: a code stays good.
 // Their bodies need not be JSON (Amazon's 5xx bodies may be HTML or empty).
 const (
 	FaultServerErrorHTML        FaultKind = "server_error_html"       // 500, HTML
@@ -76,6 +77,9 @@ type Fault struct {
 	Delay time.Duration
 	// Changed is the refresh token that FaultChangedRefreshToken returns; random by default.
 	Changed string
+	// Spend lets a fault of the service come after the work was done, so that a
+	// code is used up though its client learns nothing; other kinds always do.
+	Spend bool
 }
 
 // Faults lists every kind.
@@ -125,8 +129,10 @@ func (f Fault) check() error {
 
 // faultSet holds the faults in force. Server.mu guards it.
 type faultSet struct {
-	global    *Fault
-	byAccount map[string]*Fault
+	global           *Fault
+	byAccount        map[string]*Fault
+	sellingPartner   *Fault
+	omitRefreshToken bool
 }
 
 // current is the fault that would hit a request, and what uses it up.
@@ -148,6 +154,19 @@ func (set *faultSet) current(account string) (f Fault, use func()) {
 	return Fault{}, func() {}
 }
 
+// currentSellingPartner is current for the SP-API.
+func (set *faultSet) currentSellingPartner() (f Fault, use func()) {
+	p := set.sellingPartner
+	if p == nil {
+		return Fault{}, func() {}
+	}
+	return *p, func() {
+		if p.Times--; p.Times == 0 {
+			set.sellingPartner = nil
+		}
+	}
+}
+
 // SetFault makes every grant of every account misbehave, until it healed or
 // was cleared. It panics on a fault that cannot be, which is a bug in a test.
 func (s *Server) SetFault(f Fault) {
@@ -159,8 +178,8 @@ func (s *Server) SetFault(f Fault) {
 	s.faults.global = &f
 }
 
-// SetAccountFault is SetFault for the refresh exchanges of one account; while
-// in force it wins over the one of SetFault.
+// SetAccountFault is SetFault for the refresh and code exchanges of one account;
+// while in force it wins over the one of SetFault.
 func (s *Server) SetAccountFault(account string, f Fault) {
 	if err := f.check(); err != nil {
 		panic("amazontest: " + err.Error())
@@ -168,6 +187,14 @@ func (s *Server) SetAccountFault(account string, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.byAccount[account] = &f
+}
+
+// OmitRefreshToken makes successful code exchanges answer without a refresh
+// token, until it is called with false or the faults are cleared.
+func (s *Server) OmitRefreshToken(omit bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.omitRefreshToken = omit
 }
 
 // ClearFaults heals everything at once; a request that already hangs goes on hanging.

@@ -30,10 +30,18 @@ type tokenRequest struct {
 	form      url.Values
 	malformed bool
 	oversized bool
-	account   string // of a known refresh token
+	account   string // of a known refresh token or code
 }
 
 func (q *tokenRequest) grant() string { return q.form.Get("grant_type") }
+
+// parameter is the one that holds the grant itself.
+func (q *tokenRequest) parameter() string {
+	if q.grant() == grantCode {
+		return "code"
+	}
+	return "refresh_token"
+}
 
 // required lists the parameters of a grant in the order they are missed
 // (SP-API docs, "Connect to the SP-API"). redirect_uri is not among them: public
@@ -221,7 +229,7 @@ func (s *Server) exchange(q *tokenRequest, now time.Time) (*answer, *refusal) {
 		ExpiresIn:   wholeSeconds(s.registry.lifetime),
 		grant:       q.grant(),
 		client:      clientID,
-		issued:      accessToken{expires: now.Add(s.registry.lifetime)},
+		issued:      accessToken{client: clientID, expires: now.Add(s.registry.lifetime)},
 	}
 	switch a.grant {
 	case grantRefresh:
@@ -229,7 +237,7 @@ func (s *Server) exchange(q *tokenRequest, now time.Time) (*answer, *refusal) {
 	case grantCode:
 		return a, s.codeGrant(a, q, now)
 	default:
-		return a, scopeGrant(a, app, q)
+		return a, s.scopeGrant(a, app, q)
 	}
 }
 
@@ -267,10 +275,11 @@ func (s *Server) codeGrant(a *answer, q *tokenRequest, now time.Time) *refusal {
 	return nil
 }
 
-func scopeGrant(a *answer, app *client, q *tokenRequest) *refusal {
+func (s *Server) scopeGrant(a *answer, app *client, q *tokenRequest) *refusal {
 	scopes := strings.Fields(q.form.Get("scope"))
 	for _, scope := range scopes {
-		if !slices.Contains(app.scopes, scope) {
+		offered := scope == ScopeMigration && s.registry.migration.offersScope(a.client)
+		if !offered && !slices.Contains(app.scopes, scope) {
 			return invalidScope()
 		}
 	}

@@ -26,6 +26,9 @@ func (s *Server) decide(q *tokenRequest) delivery {
 	switch {
 	case slices.Contains(serviceFaults(), fault.Kind):
 		use()
+		if fault.Spend {
+			_, _ = s.exchange(q, now) // the answer is lost, and its access token with it
+		}
 		return delivery{reply: s.serviceFault(fault, q), fault: fault}
 	case slices.Contains(transportFaults(), fault.Kind):
 		use()
@@ -44,6 +47,9 @@ func (s *Server) decide(q *tokenRequest) delivery {
 	case slices.Contains(successFaults(), fault.Kind):
 		use()
 		s.alter(a, fault, now)
+	}
+	if a.grant == grantCode && s.faults.omitRefreshToken {
+		a.RefreshToken = ""
 	}
 	if a.AccessToken != nil && *a.AccessToken != "" {
 		s.registry.access[*a.AccessToken] = a.issued
@@ -77,13 +83,15 @@ func (s *Server) serviceFault(f Fault, q *tokenRequest) reply {
 	case FaultForbidden:
 		rep = (&refusal{http.StatusForbidden, "access_denied", "Access denied"}).reply()
 	case FaultEcho:
-		rep = invalidGrant("refresh_token. Received: " + echo(q)).reply()
+		rep = invalidGrant(q.parameter() + ". Received: " + echo(q)).reply()
 	case FaultEchoServerError:
 		rep = htmlReply(http.StatusInternalServerError, html.EscapeString("Cannot handle "+echo(q)))
 	case FaultInvalidClient:
 		rep = invalidClient().reply()
 	case FaultInvalidGrant:
-		rep = revokedGrant().reply()
+		if rep = revokedGrant().reply(); q.grant() == grantCode {
+			rep = invalidGrant(q.parameter()).reply()
+		}
 	case FaultUnauthorizedClient:
 		rep = unauthorizedClient().reply()
 	case FaultInvalidScope:

@@ -17,6 +17,7 @@ const (
 	codeLength         = 20
 	ridLength          = 20
 	errorIndexBytes    = 48
+	stateBytes         = 24
 )
 
 const (
@@ -27,6 +28,9 @@ const (
 func newAccessToken() string  { return padded("Atza|", accessTokenLength) }
 func newRefreshToken() string { return padded("Atzr|", refreshTokenLength) }
 func newCode() string         { return pick(alphanumeric, codeLength) }
+
+// newState is for what a browser carries: hard to guess, of no known form.
+func newState() string { return randomBase64(stateBytes) }
 
 func padded(prefix string, length int) string {
 	return prefix + randomBase64(length)[:length-len(prefix)]

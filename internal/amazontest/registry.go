@@ -11,6 +11,9 @@ import (
 const (
 	// ScopeNotifications is a live grantless scope (SP-API docs, "Grantless operations").
 	ScopeNotifications = "sellingpartnerapi::notifications"
+	// ScopeMigration was the one of the Authorization API, which Amazon removed on
+	// 2024-03-27 (SP-API docs, "Grantless operations"; see OfferMigration).
+	ScopeMigration = "sellingpartnerapi::migration"
 	// ScopeRotation is the other live grantless scope (SP-API docs, "Grantless operations").
 	ScopeRotation = "sellingpartnerapi::client_credential:rotation"
 
@@ -27,6 +30,12 @@ type registry struct {
 	refresh  map[string]*refreshToken
 	codes    map[string]*oauthCode
 	access   map[string]accessToken
+
+	applications map[string]Application
+	partners     map[string]struct{}
+	consents     map[string]consentRequest // by page token, until the form comes back
+	logins       map[string]appstoreLogin  // by amazon_state, until used
+	migration    migrationAPI
 }
 
 type client struct {
@@ -51,6 +60,7 @@ type oauthCode struct {
 }
 
 type accessToken struct {
+	client  string
 	account string   // empty for a grantless token
 	scopes  []string // only of a grantless token
 	expires time.Time
@@ -63,6 +73,12 @@ func newRegistry(lifetime time.Duration) registry {
 		refresh:  make(map[string]*refreshToken),
 		codes:    make(map[string]*oauthCode),
 		access:   make(map[string]accessToken),
+
+		applications: make(map[string]Application),
+		partners:     make(map[string]struct{}),
+		consents:     make(map[string]consentRequest),
+		logins:       make(map[string]appstoreLogin),
+		migration:    newMigrationAPI(),
 	}
 }
 
@@ -82,7 +98,24 @@ func (r *registry) authorize(clientID, account string) string {
 	return token
 }
 
+func (r *registry) issueCode(clientID, account, redirectURI string, now time.Time) string {
+	code := newCode()
+	r.codes[code] = &oauthCode{
+		clientID: clientID, account: account, redirectURI: redirectURI, expires: now.Add(codeLifetime),
+	}
+	return code
+}
+
+// knowsAccount is about who has authorized, and who still may.
 func (r *registry) knowsAccount(account string) bool {
+	if _, ok := r.partners[account]; ok {
+		return true
+	}
+	for _, c := range r.codes {
+		if c.account == account {
+			return true
+		}
+	}
 	for _, t := range r.refresh {
 		if t.account == account {
 			return true
@@ -170,14 +203,10 @@ func (s *Server) RevokeAuthorization(account string) {
 // NewCode issues an spapi_oauth_code: single use, 5 minutes, bound to the client
 // and, when one is given, to the redirect URI (SP-API docs, "Website authorization workflow").
 func (s *Server) NewCode(clientID, account, redirectURI string) string {
-	code := newCode()
-	expires := s.now().Add(codeLifetime)
+	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.registry.codes[code] = &oauthCode{
-		clientID: clientID, account: account, redirectURI: redirectURI, expires: expires,
-	}
-	return code
+	return s.registry.issueCode(clientID, account, redirectURI, now)
 }
 
 // SetTokenLifetime changes the life of access tokens issued from now on;

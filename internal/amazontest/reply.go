@@ -6,6 +6,7 @@ package amazontest
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ const (
 // reply is what goes on the wire, headers common to all answers aside.
 type reply struct {
 	status      int
+	sp          bool // of the SP-API, not of Login with Amazon
+	header      http.Header
 	contentType string
 	errorCode   string // of an error in Login with Amazon's JSON shape
 	description string
@@ -70,14 +73,17 @@ func errorType(code string) string {
 func (s *Server) writeHead(w http.ResponseWriter, rep reply) []byte {
 	requestID := newUUID()
 	h := w.Header()
-	h.Set("Server", "Server")
-	h.Set("X-Amz-Rid", pick(upperDigits, ridLength))
 	h.Set("X-Amzn-Requestid", requestID)
-	h.Set("X-Amz-Date", s.now().UTC().Format(http.TimeFormat))
-	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	h.Set("Pragma", "no-cache")
-	h.Set("Vary", "Content-Type,Accept-Encoding,User-Agent")
-	h.Set("Strict-Transport-Security", "max-age=47474747; includeSubDomains; preload")
+	if !rep.sp {
+		h.Set("Server", "Server")
+		h.Set("X-Amz-Rid", pick(upperDigits, ridLength))
+		h.Set("X-Amz-Date", s.now().UTC().Format(http.TimeFormat))
+		h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
+		h.Set("Pragma", "no-cache")
+		h.Set("Vary", "Content-Type,Accept-Encoding,User-Agent")
+		h.Set("Strict-Transport-Security", "max-age=47474747; includeSubDomains; preload")
+	}
+	maps.Copy(h, rep.header)
 
 	if rep.errorCode != "" {
 		h.Set("X-Amzn-Errortype", errorType(rep.errorCode))
@@ -188,13 +194,23 @@ func lingerZero(ctx context.Context) {
 // serveElsewhere is where redirect faults lead. It tempts with a good-looking
 // answer, so that a client which follows gets a token that is nobody's.
 func (s *Server) serveElsewhere(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.traffic.redirectsFollowed++
-	s.mu.Unlock()
+	s.countRedirect()
 	token := newAccessToken()
 	bait := answer{
 		AccessToken: &token, RefreshToken: newRefreshToken(),
 		TokenType: "bearer", ExpiresIn: wholeSeconds(defaultTokenLifetime),
 	}
 	s.send(w, r, delivery{reply: jsonReply(bait.encode())}, func() {})
+}
+
+// serveElsewhereSP is serveElsewhere for the SP-API, with a code that is nobody's.
+func (s *Server) serveElsewhereSP(w http.ResponseWriter, r *http.Request) {
+	s.countRedirect()
+	s.send(w, r, delivery{reply: spReply(authorizationCodeBody(newCode()))}, func() {})
+}
+
+func (s *Server) countRedirect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.traffic.redirectsFollowed++
 }

@@ -1,14 +1,17 @@
 // Copyright the vault-plugin-secrets-spapi authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package amazontest simulates the Login with Amazon token endpoint and a
-// minimal piece of the Selling Partner API on real HTTP, for tests and demos.
+// Package amazontest simulates the Login with Amazon token endpoint, the pages
+// on which selling partners authorize applications, and a minimal piece of the
+// Selling Partner API on real HTTP, for tests and demos.
 // It refuses what Amazon refuses, and can be told to misbehave (see Fault).
 package amazontest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"log"
 	"net"
@@ -18,9 +21,10 @@ import (
 )
 
 const (
-	tokenPath     = "/auth/o2/token"
-	elsewherePath = "/elsewhere"
-	controlPath   = "/_control"
+	tokenPath       = "/auth/o2/token"
+	elsewherePath   = "/elsewhere"
+	elsewherePathSP = elsewherePath + "/selling-partner"
+	controlPath     = "/_control"
 
 	defaultListen        = "127.0.0.1:0"
 	defaultTokenLifetime = time.Hour
@@ -43,13 +47,16 @@ type Options struct {
 type Server struct {
 	now     func() time.Time
 	url     string
-	http    *http.Server
+	base    func(net.Listener) context.Context // whose context ends when Close begins
+	pages   *template.Template
 	closing <-chan struct{} // closed when Close begins
 	abort   context.CancelFunc
-	served  chan struct{}  // closed when the accept loop has ended
+	serving sync.WaitGroup // accept loops
 	conns   sync.WaitGroup // open connections, and with them their handlers
 
 	mu       sync.Mutex
+	closed   bool
+	servers  []*http.Server // one for each listener
 	registry registry
 	faults   faultSet
 	traffic  traffic
@@ -79,26 +86,36 @@ func New(opts Options) (*Server, error) {
 	s := &Server{
 		now:      opts.Now,
 		url:      "http://" + reachable(listener.Addr()),
+		base:     func(net.Listener) context.Context { return ctx },
+		pages:    newPages(),
 		closing:  ctx.Done(),
 		abort:    abort,
-		served:   make(chan struct{}),
 		registry: newRegistry(opts.TokenLifetime),
 		faults:   faultSet{byAccount: make(map[string]*Fault)},
-		traffic:  traffic{exchanges: make(map[string]int)},
+		traffic:  traffic{exchanges: make(map[string]int), codesOf: make(map[string]int)},
 	}
-	s.http = &http.Server{
-		Handler:           s.routes(),
+	return s, s.serve(listener, s.routes())
+}
+
+// serve answers on a listener until Close, which also closes it.
+func (s *Server) serve(listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler:           handler,
 		ReadHeaderTimeout: readHeaderTimeout,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		BaseContext:       s.base,
 		ConnContext:       withConn,
 		ConnState:         s.trackConn,
 		ErrorLog:          log.New(io.Discard, "", 0),
 	}
-	go func() {
-		defer close(s.served)
-		_ = s.http.Serve(listener) // always ends with an error, after Close
-	}()
-	return s, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = listener.Close()
+		return errors.New("amazontest: server closed")
+	}
+	s.servers = append(s.servers, server)
+	s.serving.Go(func() { _ = server.Serve(listener) }) // always ends with an error, after Close
+	return nil
 }
 
 // reachable turns an unspecified listening address into one to dial.
@@ -113,6 +130,8 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(tokenPath, s.serveToken)
 	mux.HandleFunc(elsewherePath, s.serveElsewhere)
+	mux.HandleFunc(elsewherePathSP, s.serveElsewhereSP)
+	s.addPages(mux)
 	mux.Handle(controlPath+"/", s.controlRoutes())
 	mux.HandleFunc("/", s.serveSellingPartner)
 	return mux
@@ -139,10 +158,18 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 // Close aborts hanging requests, waits for handlers and may be called twice.
 func (s *Server) Close() {
 	s.abort()
-	_ = s.http.Close()
-	<-s.served
+	s.mu.Lock()
+	s.closed = true
+	servers := s.servers
+	s.mu.Unlock()
+	for _, server := range servers {
+		_ = server.Close()
+	}
+	s.serving.Wait()
 	// A connection accepted while the first Close ran was not known to it yet.
-	_ = s.http.Close()
+	for _, server := range servers {
+		_ = server.Close()
+	}
 	s.conns.Wait()
 }
 

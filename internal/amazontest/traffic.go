@@ -16,10 +16,10 @@ import (
 // traffic is what passed through the token endpoint. Server.mu guards it.
 type traffic struct {
 	requests, grantless, codes int
-	exchanges                  map[string]int
+	exchanges, codesOf         map[string]int
 	inFlight, maxInFlight      int
 	redirectsFollowed          int
-	sellingPartner             int
+	sellingPartner, migration  int
 	lastForm                   url.Values
 	lastHeader                 http.Header
 
@@ -55,6 +55,10 @@ func (s *Server) enter(q *tokenRequest, header http.Header) (leave func()) {
 		t.grantless++
 	case grantCode:
 		t.codes++
+		if known, ok := s.registry.codes[q.form.Get("code")]; ok {
+			q.account = known.account
+			t.codesOf[known.account]++
+		}
 	}
 	t.move(1)
 	return sync.OnceFunc(func() {
@@ -148,6 +152,13 @@ func (s *Server) CodeExchanges() int {
 	return s.count(func(t *traffic) int { return t.codes })
 }
 
+// CodeExchangesOf counts the authorization_code requests received for the
+// account (of a consent, the selling partner id), whatever the outcome.
+// Exchanges does not count them.
+func (s *Server) CodeExchangesOf(account string) int {
+	return s.count(func(t *traffic) int { return t.codesOf[account] })
+}
+
 // Requests counts all requests to the token endpoint, refused ones included.
 func (s *Server) Requests() int {
 	return s.count(func(t *traffic) int { return t.requests })
@@ -171,6 +182,12 @@ func (s *Server) RedirectsFollowed() int {
 // SellingPartnerRequests counts the requests to the simulated SP-API.
 func (s *Server) SellingPartnerRequests() int {
 	return s.count(func(t *traffic) int { return t.sellingPartner })
+}
+
+// MigrationCalls counts the requests for an authorization code of the
+// Authorization API, whatever the outcome.
+func (s *Server) MigrationCalls() int {
+	return s.count(func(t *traffic) int { return t.migration })
 }
 
 func (s *Server) count(of func(*traffic) int) int {

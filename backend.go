@@ -22,7 +22,9 @@ import (
 	"vault-plugin-secrets-spapi/backend/endpoint"
 	"vault-plugin-secrets-spapi/backend/issuer"
 	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/sellingpartner"
 	"vault-plugin-secrets-spapi/backend/store"
+	"vault-plugin-secrets-spapi/backend/transport"
 )
 
 // operationPrefix begins the names of this engine's operations in OpenAPI.
@@ -50,7 +52,7 @@ type Options struct {
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
 	// RetryWait is the wait before a failed exchange is repeated; see
-	// lwa.Options.
+	// transport.Options.
 	RetryWait time.Duration
 }
 
@@ -62,6 +64,7 @@ type backend struct {
 	policy endpoint.Policy
 	store  *store.Store
 	lwa    *lwa.Client
+	spapi  *sellingpartner.Client
 	issuer *issuer.Issuer
 	// answersReads is set where this node answers reads of tokens itself: a
 	// performance standby forwards them. It is learned once, in initialize.
@@ -103,19 +106,21 @@ func newBackend(opts Options, conf *logical.BackendConfig) *backend {
 		PeriodicFunc:   b.periodic,
 		Clean:          b.clean,
 	}
-	b.Paths = framework.PathAppend(b.configPaths(), b.accountPaths(), b.tokenPaths(), b.infoPaths())
+	b.Paths = framework.PathAppend(b.configPaths(), b.accountPaths(), b.authorizePaths(), b.migratePaths(), b.tokenPaths(), b.infoPaths())
 
 	policy, errs := endpoint.ParsePolicy(allowed)
 	for _, err := range errs {
 		conf.Logger.Error("an allowed endpoint cannot be used", "error", err)
 	}
 	b.policy = policy
-	b.lwa = lwa.New(lwa.Options{
-		Permit: policy.CheckLWA, Now: opts.Now, RetryWait: opts.RetryWait,
+	http := transport.Options{
+		RetryWait: opts.RetryWait,
 		UserAgent: "vault-plugin-secrets-spapi/" + strings.TrimPrefix(opts.Version, "v") + " (Language=" + runtime.Version() + ")",
-	})
+	}
+	b.lwa = lwa.New(lwa.Options{Permit: policy.CheckLWA, Now: opts.Now, HTTP: http})
+	b.spapi = sellingpartner.New(sellingpartner.Options{Permit: policy.CheckSellingPartner, HTTP: http})
 	b.issuer = issuer.New(issuer.Options{
-		Store: b.store, LWA: b.lwa, PermitEndpoint: policy.CheckSellingPartner, Logger: conf.Logger, Now: opts.Now,
+		Store: b.store, LWA: b.lwa, SellingPartner: b.spapi, PermitEndpoint: policy.CheckSellingPartner, Logger: conf.Logger, Now: opts.Now,
 	})
 	return b
 }
@@ -131,8 +136,9 @@ func (b *backend) initialize(context.Context, *logical.InitializationRequest) er
 }
 
 // periodic runs about once a minute, and must be quick.
-func (b *backend) periodic(context.Context, *logical.Request) error {
+func (b *backend) periodic(ctx context.Context, _ *logical.Request) error {
 	b.issuer.Tidy()
+	b.issuer.TidyAuthorizations(ctx)
 	return nil
 }
 
@@ -140,4 +146,5 @@ func (b *backend) periodic(context.Context, *logical.Request) error {
 func (b *backend) clean(context.Context) {
 	b.issuer.Close()
 	b.lwa.Close()
+	b.spapi.Close()
 }

@@ -30,6 +30,9 @@ func everyRequest(m *mount) []logical.Request {
 		{Operation: logical.UpdateOperation, Path: "accounts/acme", Data: m.accountData("acme")},
 		{Operation: logical.UpdateOperation, Path: "accounts/new", Data: m.accountData("new")},
 		{Operation: logical.PatchOperation, Path: "accounts/acme", Data: map[string]any{"kind": "seller"}},
+		{Operation: logical.UpdateOperation, Path: "authorize/url", Data: map[string]any{"account": "consented", "marketplace": "DE"}},
+		{Operation: logical.UpdateOperation, Path: "authorize/callback", Data: m.callbackData("consented")},
+		{Operation: logical.UpdateOperation, Path: "migrate/migrated", Data: m.migrationData()},
 		{Operation: logical.ReadOperation, Path: "token/acme"},
 		{Operation: logical.ReadOperation, Path: "info"},
 		{Operation: logical.DeleteOperation, Path: "accounts/acme"},
@@ -40,12 +43,13 @@ func everyRequest(m *mount) []logical.Request {
 func TestEveryOperationIsCovered(t *testing.T) {
 	t.Parallel()
 	m := configured(t)
+	requests := everyRequest(m)
 	for _, path := range m.backend.Paths {
 		for operation, handler := range path.Operations {
 			if handler.Properties().Unpublished || operation == logical.CreateOperation {
 				continue // a create is sent as an update, as Vault does
 			}
-			covered := slices.ContainsFunc(everyRequest(m), func(req logical.Request) bool {
+			covered := slices.ContainsFunc(requests, func(req logical.Request) bool {
 				return req.Operation == operation && m.backend.Route(req.Path) == path
 			})
 			require.True(t, covered, "%s %s", operation, path.Pattern)
@@ -71,8 +75,9 @@ func TestEveryAnswerIsDeclared(t *testing.T) {
 func TestUnknownFieldsAreRefusedEverywhere(t *testing.T) {
 	t.Parallel()
 	m := configured(t)
+	requests := everyRequest(m)
 	before := m.stored()
-	for _, req := range everyRequest(m) {
+	for _, req := range requests {
 		data := map[string]any{"refresh_tokn": "x"}
 		maps.Copy(data, req.Data)
 		text := m.badRequest(req.Operation, req.Path, data)
@@ -153,9 +158,10 @@ func TestForwarding(t *testing.T) {
 		}},
 	} {
 		m := configured(t)
+		requests := everyRequest(m)
 		m.replication = c.state
 		m.start()
-		for _, req := range everyRequest(m) {
+		for _, req := range requests {
 			_, err := m.do(req.Operation, req.Path, req.Data)
 			if c.forwarded(req) {
 				require.ErrorIs(t, err, logical.ErrReadOnly, "%s: %s %s", name, req.Operation, req.Path)
@@ -183,6 +189,7 @@ func TestSealWrapNamesRealKeys(t *testing.T) {
 	m.clock.Advance(time.Hour)
 	m.badRequest(logical.ReadOperation, "token/acme", nil)
 	m.stores("status/acme")
+	state := m.begin(map[string]any{"account": "new", "marketplace": "US"}).state
 	wrapped := m.backend.SpecialPaths().SealWrapStorage
 	used := map[string]bool{}
 	for key, value := range m.stored() {
@@ -195,7 +202,8 @@ func TestSealWrapNamesRealKeys(t *testing.T) {
 		if !isWrapped {
 			require.NotContains(t, value, refreshToken, key)
 			require.NotContains(t, value, testClientSecret, key)
-			require.Contains(t, key, "status/", "what else is not sealed?")
+			require.Regexp(t, "^(status|authorization)/", key, "what else is not sealed?")
+			require.NotContains(t, value, state, key)
 		}
 	}
 	require.Len(t, used, len(wrapped), "a pattern that matches no key seals nothing")
@@ -218,7 +226,7 @@ func TestInvalidateComparesStorageKeys(t *testing.T) {
 func TestPathHelp(t *testing.T) {
 	t.Parallel()
 	m := newMount(t)
-	for path, want := range map[string]string{"": "Selling Partner", "config": "client_secret", "accounts/acme": "refresh_token", "accounts/": "key_info", "token/acme": "x-amz-access-token", "info": "SPAPI_ALLOWED_ENDPOINTS"} {
+	for path, want := range map[string]string{"": "Selling Partner", "config": "client_secret", "accounts/acme": "refresh_token", "accounts/": "key_info", "token/acme": "x-amz-access-token", "authorize/url": "reauthorize=true", "authorize/callback": "spent", "migrate/acme": "2024-03-27", "info": "SPAPI_ALLOWED_ENDPOINTS"} {
 		resp, err := m.backend.HandleRequest(t.Context(), &logical.Request{Operation: logical.HelpOperation, Path: path, Storage: m.storage})
 		require.NoError(t, err)
 		require.Contains(t, resp.Data["help"], want, path)
@@ -231,7 +239,7 @@ func TestSensitiveFieldsAreMarked(t *testing.T) {
 	m := newMount(t)
 	check := func(where string, fields map[string]*framework.FieldSchema) {
 		for name, field := range fields {
-			if name == "client_secret" || name == "refresh_token" || name == "access_token" {
+			if slices.Contains([]string{"client_secret", "refresh_token", "access_token", "state", "spapi_oauth_code", "mws_auth_token", "amazon_state"}, name) {
 				require.True(t, field.DisplayAttrs != nil && field.DisplayAttrs.Sensitive, "%s of %s", name, where)
 			}
 		}

@@ -17,7 +17,7 @@ import (
 func statusOf(kind fault.Kind) int {
 	switch kind {
 	case fault.InvalidInput, fault.UnknownAccount, fault.NotConfigured, fault.EndpointForbidden,
-		fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidClient:
+		fault.InvalidGrant, fault.InvalidCode, fault.InvalidState, fault.InvalidMWS, fault.Removed, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidClient:
 		return http.StatusBadRequest
 	case fault.Disabled:
 		return http.StatusForbidden
@@ -25,7 +25,7 @@ func statusOf(kind fault.Kind) int {
 		return http.StatusNotFound
 	case fault.Conflict:
 		return http.StatusConflict
-	case fault.RateLimited:
+	case fault.RateLimited, fault.Full:
 		return http.StatusTooManyRequests
 	case fault.BadAnswer:
 		return http.StatusBadGateway
@@ -69,13 +69,24 @@ func message(failed *fault.Error, mount string) string {
 func nextStep(failed *fault.Error, mount string) string {
 	switch failed.Kind {
 	case fault.NotConfigured:
+		if failed.Field != "" {
+			return fmt.Sprintf("Write it first: vault write %sconfig %s=…", mount, failed.Field)
+		}
 		return fmt.Sprintf("Write it first: vault write %sconfig client_id=… client_secret=@file", mount)
 	case fault.UnknownAccount:
 		return fmt.Sprintf("Create it with: vault write %saccounts/%s refresh_token=@file", mount, failed.Account)
 	case fault.Disabled:
 		return fmt.Sprintf("Enable it with: vault patch %saccounts/%s enabled=true", mount, failed.Account)
 	case fault.InvalidGrant:
-		return fmt.Sprintf("The selling partner has to authorize the application again; then: vault write %saccounts/%s refresh_token=@file", mount, failed.Account)
+		return fmt.Sprintf("The selling partner has to authorize the application again: vault write %[1]sauthorize/url account=%[2]s reauthorize=true marketplace=…, or with a refresh token that you have: vault write %[1]saccounts/%[2]s refresh_token=@file", mount, failed.Account)
+	case fault.InvalidCode:
+		return fmt.Sprintf("A code works once, within 5 minutes: begin again with vault write %sauthorize/url account=%s …", mount, failed.Account)
+	case fault.InvalidState:
+		return fmt.Sprintf("Begin again with: vault write %sauthorize/url account=…", mount)
+	case fault.InvalidMWS, fault.Removed:
+		return fmt.Sprintf("Have the selling partner authorize the application instead: vault write %sauthorize/url account=%s marketplace=…", mount, failed.Account)
+	case fault.Full:
+		return "Try again when some have been completed or expired"
 	case fault.UnauthorizedClient:
 		return fmt.Sprintf("Compare the application that the selling partner authorized with client_id of: vault read %sconfig", mount)
 	case fault.InvalidScope:

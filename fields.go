@@ -99,6 +99,20 @@ func (f *fields) secret(name string) credential.Secret {
 	return credential.New(text)
 }
 
+// requiredSecret is secret for a credential that the request has to carry.
+func (f *fields) requiredSecret(name string) credential.Secret {
+	secret := f.secret(name)
+	f.must(name, secret.Reveal())
+	return secret
+}
+
+// must fails for a text that the request has to carry and did not.
+func (f *fields) must(name, value string) {
+	if value == "" {
+		f.fail(name, "is required")
+	}
+}
+
 // boolean reads true or false.
 func (f *fields) boolean(name string, into *bool, fallback bool) {
 	if _, present := f.value(name, func() { *into = fallback }); present {

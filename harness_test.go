@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	testClientID     = "amzn1.application-oa2-client.test"
-	testClientSecret = "amzn1.oa2-cs.v1.test"
+	testClientID      = "amzn1.application-oa2-client.test"
+	testClientSecret  = "amzn1.oa2-cs.v1.test"
+	testApplicationID = "amzn1.sp.solution.test"
+	testRedirectURI   = "https://app.example/callback"
 )
 
 // mount is one mount of the engine with a simulated Amazon behind it.
@@ -55,6 +57,9 @@ func newMount(t *testing.T) *mount {
 	require.NoError(t, err)
 	t.Cleanup(m.amazon.Close)
 	m.amazon.AddClient(testClientID, testClientSecret)
+	m.amazon.AddApplication(amazontest.Application{
+		ID: testApplicationID, ClientID: testClientID, RedirectURIs: []string{testRedirectURI}, LoginURI: "https://app.example/login",
+	})
 	m.start()
 	return m
 }
@@ -86,7 +91,10 @@ func configured(t *testing.T) *mount {
 }
 
 func (m *mount) configData() map[string]any {
-	return map[string]any{"client_id": testClientID, "client_secret": testClientSecret, "lwa_endpoint": m.amazon.LWAEndpoint()}
+	return map[string]any{
+		"client_id": testClientID, "client_secret": testClientSecret, "application_id": testApplicationID,
+		"lwa_endpoint": m.amazon.LWAEndpoint(),
+	}
 }
 
 func (m *mount) accountData(name string) map[string]any {

@@ -36,3 +36,10 @@ func (b *backend) changing(serve handler, summary, verb, description string) *fr
 		},
 	}
 }
+
+// answeringOperation declares a write that answers with data.
+func (b *backend) answeringOperation(serve handler, summary, verb, description string, answer map[string]*framework.FieldSchema) *framework.PathOperation {
+	operation := b.changing(serve, summary, verb, "")
+	operation.Responses = map[int][]framework.Response{http.StatusOK: {{Description: description, Fields: answer}}}
+	return operation
+}

@@ -5,10 +5,8 @@ package spapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -18,13 +16,13 @@ import (
 
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/issuer"
+	"vault-plugin-secrets-spapi/backend/sellingpartner"
 	"vault-plugin-secrets-spapi/backend/store"
 )
 
 const (
 	// maxKeyInfo bounds the accounts that one LIST reads.
-	maxKeyInfo        = 1000
-	maxMarketplaceIDs = 64
+	maxKeyInfo = 1000
 )
 
 const (
@@ -45,7 +43,9 @@ and gives no token for it.
 	accountsHelpDescription = `
 "vault list -detailed" shows region, status, selling_partner_id and
 authorization_expires_at of each account. Over HTTP, "limit" and "after" page
-through the names in order; key_info is filled for pages of up to 1000.
+through the names in order; key_info is filled for pages of up to 1000. With
+"status" or "expires_before" a page holds the first so many that match, and an
+incomplete page is the last.
 `
 )
 
@@ -56,8 +56,10 @@ func (b *backend) accountPaths() []*framework.Path {
 		HelpSynopsis:    accountsHelpSynopsis,
 		HelpDescription: strings.TrimSpace(accountsHelpDescription),
 		Fields: map[string]*framework.FieldSchema{
-			"after": {Type: framework.TypeString, Query: true, Description: "Begin behind this name, which need not exist."},
-			"limit": {Type: framework.TypeInt, Query: true, Description: "List at most this many names; 0 lists all."},
+			"after":          {Type: framework.TypeString, Query: true, Description: "Begin behind this name, which need not exist."},
+			"limit":          {Type: framework.TypeInt, Query: true, Description: "List at most this many names; 0 lists all."},
+			"status":         {Type: framework.TypeString, Query: true, Description: "List accounts with this status only; needs limit."},
+			"expires_before": {Type: framework.TypeTime, Query: true, Description: "List accounts only whose authorization is known to lapse before; needs limit."},
 		},
 		Operations: map[logical.Operation]framework.OperationHandler{
 			logical.ListOperation: &framework.PathOperation{
@@ -103,7 +105,7 @@ func accountFields() map[string]*framework.FieldSchema {
 		"region":                   {Type: framework.TypeString, AllowedValues: regionValues(), Description: "Region of the authorization: na, eu or fe. Default: the config's."},
 		"selling_partner_id":       {Type: framework.TypeString, Description: "Selling partner id (merchant token), 1 to 64 letters and digits."},
 		"marketplace_ids":          {Type: framework.TypeCommaStringSlice, Description: "Marketplace ids, returned with every token."},
-		"kind":                     {Type: framework.TypeString, AllowedValues: []any{"seller", "vendor"}, Description: "seller or vendor; returned with every token."},
+		"kind":                     {Type: framework.TypeString, AllowedValues: []any{sellingpartner.Seller, sellingpartner.Vendor}, Description: "seller or vendor; returned with every token."},
 		"metadata":                 {Type: framework.TypeKVPairs, Description: "key=value pairs, returned with every token."},
 		"authorized_at":            {Type: framework.TypeTime, Description: "When the selling partner authorized the application. Default: now."},
 		"authorization_expires_at": {Type: framework.TypeTime, Description: "When the authorization lapses; reads warn from 30 days before."},
@@ -212,28 +214,9 @@ func (b *backend) pathAccountWrite(ctx context.Context, req *logical.Request, da
 	return warningsOnly(&resp), nil
 }
 
-var (
-	partnerIDShape   = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
-	marketplaceShape = regexp.MustCompile(`^[A-Za-z0-9]{1,32}$`)
-)
-
 // applyAccount sets the fields that the request names.
 func applyAccount(f *fields, account *store.Account) {
-	f.text("region", 16, &account.Region, "", knownRegion)
-	f.text("selling_partner_id", 64, &account.SellingPartnerID, "", func(id string) error {
-		if !partnerIDShape.MatchString(id) {
-			return errors.New("must be 1 to 64 letters and digits")
-		}
-		return nil
-	})
-	f.list("marketplace_ids", &account.MarketplaceIDs, maxMarketplaceIDs, marketplaceShape, "1 to 32 letters and digits")
-	f.text("kind", 16, &account.Kind, "", func(kind string) error {
-		if kind != "seller" && kind != "vendor" {
-			return errors.New("must be seller or vendor")
-		}
-		return nil
-	})
-	f.pairs("metadata", &account.Metadata)
+	f.partner(partnerFields{&account.Region, &account.SellingPartnerID, &account.Kind, &account.MarketplaceIDs, &account.Metadata})
 	f.timestamp("authorized_at", &account.AuthorizedAt, account.CreatedAt)
 	f.timestamp("authorization_expires_at", &account.AuthorizationExpiresAt, time.Time{})
 	f.boolean("enabled", &account.Enabled, true)
@@ -247,10 +230,18 @@ func (b *backend) pathAccountDelete(ctx context.Context, _ *logical.Request, dat
 
 func (b *backend) pathAccountsList(ctx context.Context, req *logical.Request, data *framework.FieldData) (*logical.Response, error) {
 	f := readFields(req, data)
-	var after string
+	var after, status string
 	var limit int
+	var filter issuer.AccountFilter
 	f.text("after", maxNameLength, &after, "", nil)
 	f.integer("limit", &limit, 0, 0, 1<<31-1)
+	f.text("status", 32, &status, "", knownStatus)
+	f.timestamp("expires_before", &filter.ExpiresBefore, time.Time{})
+	filter.State = store.State(status)
+	filtered := filter != issuer.AccountFilter{}
+	if filtered && (limit == 0 || limit > maxKeyInfo) {
+		f.fail("limit", "must be from 1 to %d with status or expires_before, which read the accounts one by one", maxKeyInfo)
+	}
 	if f.err != nil {
 		return nil, f.err
 	}
@@ -258,12 +249,10 @@ func (b *backend) pathAccountsList(ctx context.Context, req *logical.Request, da
 	if err != nil {
 		return nil, err
 	}
-	if after != "" {
-		begin, found := slices.BinarySearch(names, after)
-		if found {
-			begin++
-		}
-		names = names[begin:]
+	names = behind(names, after)
+	if filtered {
+		accounts, err := b.issuer.SelectAccounts(ctx, names, filter, limit)
+		return listOf(accounts), err
 	}
 	if limit > 0 && limit < len(names) {
 		names = names[:limit]
@@ -273,25 +262,35 @@ func (b *backend) pathAccountsList(ctx context.Context, req *logical.Request, da
 		resp.AddWarning(fmt.Sprintf("the list holds %d accounts and so their names only; with limit=%d or less it shows region and status too", len(names), maxKeyInfo))
 		return resp, nil
 	}
-	info, err := b.keyInfo(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	return logical.ListResponseWithInfo(names, info), nil
+	accounts, err := b.issuer.Accounts(ctx, names)
+	return listOf(accounts), err
 }
 
-func (b *backend) keyInfo(ctx context.Context, names []string) (map[string]any, error) {
-	accounts, err := b.issuer.Accounts(ctx, names)
-	if err != nil {
-		return nil, err
+// behind returns the names, which are in order, that come after a name.
+func behind(names []string, after string) []string {
+	begin, found := slices.BinarySearch(names, after)
+	if found {
+		begin++
 	}
-	info := make(map[string]any, len(accounts))
-	for name, account := range accounts {
+	return names[begin:]
+}
+
+func listOf(accounts []*issuer.AccountInfo) *logical.Response {
+	names, info := make([]string, 0, len(accounts)), make(map[string]any, len(accounts))
+	for _, account := range accounts {
 		of := map[string]any{"region": account.Region, "status": string(account.State), "selling_partner_id": account.SellingPartnerID, "authorization_expires_at": ""}
 		addTime(of, "authorization_expires_at", account.AuthorizationExpiresAt)
-		info[name] = of
+		names = append(names, account.Name)
+		info[account.Name] = of
 	}
-	return info, nil
+	return logical.ListResponseWithInfo(names, info)
+}
+
+func knownStatus(status string) error {
+	if states := store.States(); !slices.Contains(states, store.State(status)) {
+		return fmt.Errorf("must be one of %v", states)
+	}
+	return nil
 }
 
 // addTime answers a time that may be unknown.

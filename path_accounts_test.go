@@ -233,6 +233,52 @@ func TestAccountsListPages(t *testing.T) {
 	}
 }
 
+func TestAccountsListFilters(t *testing.T) {
+	t.Parallel()
+	m := configured(t)
+	for n := range 30 {
+		data := map[string]any{"refresh_token": "Atzr|x", "verify": false, "enabled": n%3 != 0}
+		if n%2 == 0 {
+			data["authorization_expires_at"] = rfc3339(m.clock.Now().AddDate(0, 0, n))
+		}
+		m.ok(logical.UpdateOperation, fmt.Sprintf("accounts/n%02d", n), data)
+	}
+	m.badRequest(logical.ReadOperation, "token/n01", nil)
+	list := func(pairs ...any) []string {
+		t.Helper()
+		query := map[string]any{"limit": 1000}
+		for i := 0; i < len(pairs); i += 2 {
+			query[pairs[i].(string)] = pairs[i+1]
+		}
+		resp := m.ok(logical.ListOperation, "accounts/", query)
+		keys, _ := resp.Data["keys"].([]string)
+		info, _ := resp.Data["key_info"].(map[string]any)
+		require.Len(t, info, len(keys))
+		return keys
+	}
+	require.Equal(t, []string{"acme"}, list("status", "active"))
+	require.Equal(t, []string{"n01"}, list("status", "reauthorization_required"))
+	require.Len(t, list("status", "disabled"), 10)
+	require.Len(t, list("status", "unverified"), 19)
+	soon := rfc3339(m.clock.Now().AddDate(0, 0, 7))
+	require.Equal(t, []string{"n00", "n02", "n04", "n06"}, list("expires_before", soon), "an expiry that is not known is not before anything")
+	require.Equal(t, []string{"n00", "n06"}, list("expires_before", soon, "status", "disabled"))
+	require.Equal(t, []string{"n02", "n04"}, list("expires_before", soon, "after", "n00", "limit", 2), "a page is as full as it can be")
+	require.Equal(t, []string{"n06"}, list("expires_before", soon, "after", "n04", "limit", 2))
+	require.Empty(t, list("status", "active", "after", "b"))
+
+	for name, query := range map[string]map[string]any{
+		"limit missing":  {"status": "active"},
+		"limit zero":     {"expires_before": soon, "limit": 0},
+		"limit large":    {"status": "active", "limit": 1001},
+		"status":         {"status": "gone", "limit": 10},
+		"expires_before": {"expires_before": "soon", "limit": 10},
+	} {
+		field, _, _ := strings.Cut(name, " ")
+		require.Contains(t, m.badRequest(logical.ListOperation, "accounts/", query), `"`+field+`"`, name)
+	}
+}
+
 func TestAccountDelete(t *testing.T) {
 	t.Parallel()
 	m := configured(t)

@@ -43,9 +43,9 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 
 // misspelled says why a path is none, where it is for the name of an account.
 func (b *backend) misspelled(req *logical.Request) error {
-	for _, prefix := range []string{"accounts/", tokenPrefix} {
+	for _, prefix := range []string{"accounts/", tokenPrefix, migratePrefix} {
 		if name, ok := strings.CutPrefix(req.Path, prefix); ok && name != "" {
-			return b.vaultError(req, fault.BadField("account", "must begin and end with a letter, a digit or an underscore, with those and - . @ between; no slashes"))
+			return b.vaultError(req, fault.BadField("account", "%s", errBadName))
 		}
 	}
 	return logical.ErrUnsupportedPath

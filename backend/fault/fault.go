@@ -22,6 +22,7 @@ const (
 	Storage                        // Vault's storage failed
 	Unsaved                        // Vault's storage failed to take a refresh token that Amazon changed
 	InvalidInput                   // the request: a field has a bad value
+	Full                           // the request: there is no room for another of its kind just now
 	Conflict                       // the request: another one changed the same thing meanwhile
 	NotFound                       // the request: what is to be read or patched does not exist
 	UnknownAccount                 // the request: a token was asked of an account that does not exist
@@ -29,6 +30,10 @@ const (
 	Disabled                       // the operator: the account was switched off
 	EndpointForbidden              // the operator: the stored endpoint is not allowed by the registration
 	InvalidGrant                   // the seller: the refresh token was revoked, lapsed or never valid
+	InvalidCode                    // the seller: the authorization code is expired, used up or another application's
+	InvalidState                   // the seller: the state of an authorization is unknown, expired, used up or another's
+	InvalidMWS                     // the operator: Amazon does not know the MWS authorization
+	Removed                        // the operator: Amazon does not offer the operation any more
 	UnauthorizedClient             // the operator: the refresh token belongs to another application
 	InvalidScope                   // the operator: the application lacks the role for a scope
 	InvalidClient                  // the operator: Amazon refuses the application's client id or secret

@@ -6,7 +6,10 @@ package issuer
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/backend/fault"
@@ -19,6 +22,9 @@ type AccountChange struct {
 	MustExist    bool              // refuse to create one
 	RefreshToken credential.Secret // zero: keep the stored one
 	Verify       bool              // prove RefreshToken before it is stored
+	// Allow says why the stored account, nil if there is none, may not be changed;
+	// nil: it may.
+	Allow func(stored *store.Account) error
 	// Apply sets the other fields that the write names. It runs on the stored
 	// account, or on the defaults, and may run more than once.
 	Apply func(*store.Account) error
@@ -37,12 +43,28 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 	if err != nil {
 		return nil, nil, err
 	}
-	var proof *token
+	var p proof
 	if change.Verify && !change.RefreshToken.IsZero() {
-		if proof, unproven, err = i.proveAccount(ctx, merged); err != nil {
+		if p, err = i.proveAccount(ctx, merged); err != nil {
 			return nil, nil, err
 		}
 	}
+	written, err = i.saveAccount(ctx, change, p)
+	return written, p.unproven, err
+}
+
+// proof is what Amazon said of a new refresh token before it was stored.
+type proof struct {
+	token        *token            // that it yielded; nil if Amazon was not asked, or could not be
+	refreshToken credential.Secret // what is to be stored with token: Amazon may have changed it
+	unproven     *fault.Error      // why Amazon could not be asked, if so
+	// irreplaceable says that what refreshToken came from may be worth nothing any
+	// more.
+	irreplaceable bool
+}
+
+// saveAccount stores a change whose refresh token, if it has one, was proven.
+func (i *Issuer) saveAccount(ctx context.Context, change AccountChange, p proof) (written *store.Account, err error) {
 	var sameToken bool
 	write := func(ctx context.Context) error {
 		return i.store.UpdateAccount(ctx, change.Name, func(stored *store.Account) (*store.Account, error) {
@@ -51,29 +73,28 @@ func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (writte
 				return nil, err
 			}
 			sameToken = stored != nil && stored.Generation == account.Generation
-			if proof != nil {
-				account.RefreshToken, account.VerifiedAt = merged.RefreshToken, proof.IssuedAt.UTC()
-				proof.accountGeneration = account.Generation
+			if p.token != nil {
+				account.RefreshToken, account.VerifiedAt = p.refreshToken, p.token.IssuedAt.UTC()
+				p.token.accountGeneration = account.Generation
 			}
-			if unproven != nil {
-				account.UnprovenBecause = unproven.Error()
+			if p.unproven != nil {
+				account.UnprovenBecause = p.unproven.Error()
 			}
 			return account, nil
 		}, func(account *store.Account) {
 			written = account
-			i.accountChanged(account, proof, sameToken)
+			i.accountChanged(account, p.token, sameToken)
 		})
 	}
 	err = write(ctx)
-	if isKind(err, fault.Storage) && !merged.RefreshToken.Equal(change.RefreshToken) && proof != nil {
-		// Amazon changed the refresh token: what was submitted may be worth nothing
-		// any more, so that this is tried once more, whether the operator waits or not.
+	if isKind(err, fault.Storage) && p.irreplaceable {
+		// Tried once more, whether the operator waits or not.
 		err = write(context.WithoutCancel(ctx))
 	}
 	if err != nil {
 		i.Invalidate(store.PrefixAccount + change.Name) // it may have been stored all the same
 	}
-	return written, unproven, err
+	return written, err
 }
 
 // DeleteAccount removes an account and its cached token. Amazon cannot be told.
@@ -99,6 +120,11 @@ func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*sto
 	} else if change.MustExist {
 		return nil, &fault.Error{Kind: fault.NotFound, Account: change.Name, Message: fmt.Sprintf("account %q does not exist", change.Name)}
 	}
+	if change.Allow != nil {
+		if err := change.Allow(stored); err != nil {
+			return nil, err
+		}
+	}
 	if !change.RefreshToken.IsZero() {
 		account.RefreshToken, account.Fingerprint = change.RefreshToken, ""
 		account.CredentialID, account.VerifiedAt, account.UnprovenBecause = store.NewID(), time.Time{}, ""
@@ -119,20 +145,21 @@ func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*sto
 // proveAccount exchanges a new refresh token before it is stored. It fails where
 // Amazon refuses that refresh token and where our side fails; that Amazon cannot
 // be asked only leaves it unproven.
-func (i *Issuer) proveAccount(ctx context.Context, account *store.Account) (proof *token, unproven *fault.Error, err error) {
-	proof, changed, err := i.exchangeOnce(ctx, account)
+func (i *Issuer) proveAccount(ctx context.Context, account *store.Account) (proof, error) {
+	minted, changed, err := i.exchangeOnce(ctx, account)
 	if err == nil {
+		p := proof{token: minted, refreshToken: account.RefreshToken}
 		if !changed.IsZero() {
-			account.RefreshToken = changed
+			p.refreshToken, p.irreplaceable = changed, true
 		}
-		return proof, nil, nil
+		return p, nil
 	}
 	switch failed := fault.Of(err); failed.Kind {
 	case fault.InvalidGrant, fault.UnauthorizedClient, // Amazon refuses it
 		fault.Storage, fault.Internal, fault.Canceled: // it was not Amazon that failed
-		return nil, nil, err
+		return proof{}, err
 	default:
-		return nil, failed, nil
+		return proof{unproven: failed}, nil
 	}
 }
 
@@ -144,16 +171,16 @@ func (i *Issuer) exchangeOnce(ctx context.Context, account *store.Account) (*tok
 	return i.exchange(ctx, &order{config: config, settings: settings, account: account})
 }
 
-// accountChanged brings memory up to date with a written account. proof is the
+// accountChanged brings memory up to date with a written account. minted is the
 // access token that the new refresh token yielded, if it was proven; sameToken
 // says that tokens of before are still this account's.
-func (i *Issuer) accountChanged(account *store.Account, proof *token, sameToken bool) {
-	if _, known := i.records.Load(account.Name); !known && proof == nil {
+func (i *Issuer) accountChanged(account *store.Account, minted *token, sameToken bool) {
+	if _, known := i.records.Load(account.Name); !known && minted == nil {
 		return // the first reader reads it from storage
 	}
 	rec := i.lockRecord(account.Name)
 	defer rec.mu.Unlock()
-	next := state{account: account.Shared(), token: proof}
+	next := state{account: account.Shared(), token: minted}
 	if sameToken {
 		rec.epoch++ // but the exchange under way goes on
 		before := rec.state()
@@ -233,8 +260,13 @@ func (a *AccountInfo) addLive(live state) {
 	}
 }
 
-// Accounts reads accounts for a list. One that was deleted meanwhile is left out.
-func (i *Issuer) Accounts(ctx context.Context, names []string) (map[string]*AccountInfo, error) {
+// readsAtOnce is how many accounts are read at the same time for a list: each is a
+// call of the plugin to Vault, and mostly waits.
+const readsAtOnce = 8
+
+// Accounts reads accounts for a list, in the order of their names. One that was
+// deleted meanwhile is left out.
+func (i *Issuer) Accounts(ctx context.Context, names []string) ([]*AccountInfo, error) {
 	withStatus, err := i.store.StatusNames(ctx)
 	if err != nil {
 		return nil, err
@@ -243,22 +275,60 @@ func (i *Issuer) Accounts(ctx context.Context, names []string) (map[string]*Acco
 	if err != nil {
 		return nil, err
 	}
-	infos := make(map[string]*AccountInfo, len(names))
-	for _, name := range names {
-		account, err := i.store.Account(ctx, name)
+	infos := make([]*AccountInfo, len(names))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(readsAtOnce)
+	for at, name := range names {
+		group.Go(func() error {
+			account, err := i.store.Account(ctx, name)
+			if err != nil || account == nil {
+				return err
+			}
+			status := store.InitialStatus(account)
+			if withStatus[name] {
+				if status, err = i.store.Status(ctx, account); err != nil {
+					return err
+				}
+			}
+			infos[at] = i.inform(account, status, inForce)
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(infos, func(info *AccountInfo) bool { return info == nil }), nil
+}
+
+// AccountFilter selects accounts. The zero value selects all.
+type AccountFilter struct {
+	State         store.State
+	ExpiresBefore time.Time // selects those whose authorization is known to lapse before
+}
+
+func (f AccountFilter) selects(info *AccountInfo) bool {
+	expires := info.AuthorizationExpiresAt
+	return (f.State == "" || info.State == f.State) &&
+		(f.ExpiresBefore.IsZero() || (!expires.IsZero() && expires.Before(f.ExpiresBefore)))
+}
+
+// SelectAccounts is Accounts for the first so many that a filter selects. It reads
+// as many as it takes to find them, at worst all.
+func (i *Issuer) SelectAccounts(ctx context.Context, names []string, filter AccountFilter, limit int) ([]*AccountInfo, error) {
+	var selected []*AccountInfo
+	for chunk := range slices.Chunk(names, limit) {
+		infos, err := i.Accounts(ctx, chunk)
 		if err != nil {
 			return nil, err
 		}
-		if account == nil {
-			continue
-		}
-		status := store.InitialStatus(account)
-		if withStatus[name] {
-			if status, err = i.store.Status(ctx, account); err != nil {
-				return nil, err
+		for _, info := range infos {
+			if filter.selects(info) {
+				selected = append(selected, info)
+			}
+			if len(selected) == limit {
+				return selected, nil
 			}
 		}
-		infos[name] = i.inform(account, status, inForce)
 	}
-	return infos, nil
+	return selected, nil
 }

@@ -100,10 +100,27 @@ func (i *Issuer) exchange(ctx context.Context, o *order) (minted *token, changed
 		return nil, credential.Secret{}, fault.Of(err).OfAccount(account.Name)
 	}
 	i.logger.Debug("exchanged the refresh token of an account", "account", account.Name, "expires_at", answer.ExpiresAt.UTC().Format(time.RFC3339), "request_id", answer.RequestID)
+	return newToken(answer, account.Generation, o.settings), answer.RefreshToken, nil
+}
+
+func newToken(answer lwa.Token, accountGeneration string, s *settings) *token {
 	return &token{
 		AccessToken: answer.AccessToken, ExpiresAt: answer.ExpiresAt, IssuedAt: answer.ExpiresAt.Add(-answer.Lifetime), Lifetime: answer.Lifetime,
-		accountGeneration: account.Generation, configGeneration: o.settings.generation,
-	}, answer.RefreshToken, nil
+		accountGeneration: accountGeneration, configGeneration: s.generation,
+	}
+}
+
+// call makes one call to Amazon other than an exchange of a refresh token, in a
+// slot of its own and within request_timeout.
+func (i *Issuer) call(ctx context.Context, s *settings, do func(ctx context.Context) error) error {
+	release, err := i.admit(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return do(ctx)
 }
 
 // withSecrets calls Amazon with whichever client secret worked last and, if it
@@ -129,7 +146,7 @@ func (i *Issuer) withSecrets(config *store.Config, call func(lwa.Application) (l
 	switch {
 	case isKind(err, fault.InvalidClient):
 		i.rememberAppFailure(config.Revision, fault.Of(err))
-	case err == nil || isKind(err, fault.InvalidGrant) || isKind(err, fault.UnauthorizedClient) || isKind(err, fault.InvalidScope):
+	case err == nil || isKind(err, fault.InvalidGrant) || isKind(err, fault.InvalidCode) || isKind(err, fault.UnauthorizedClient) || isKind(err, fault.InvalidScope):
 		i.rememberWorked(app.ClientSecret)
 	}
 	return answer, err

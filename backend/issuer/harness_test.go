@@ -21,7 +21,9 @@ import (
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/issuer"
 	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/sellingpartner"
 	"vault-plugin-secrets-spapi/backend/store"
+	"vault-plugin-secrets-spapi/backend/transport"
 	"vault-plugin-secrets-spapi/internal/amazontest"
 )
 
@@ -148,10 +150,12 @@ func (h *harness) start() {
 		h.Close()
 	}
 	h.store = store.New(h.storage)
-	client := lwa.New(lwa.Options{Permit: func(string) error { return nil }, Now: h.clock.Now, RetryWait: time.Microsecond})
+	client := lwa.New(lwa.Options{Permit: func(string) error { return nil }, Now: h.clock.Now, HTTP: transport.Options{RetryWait: time.Microsecond}})
 	h.t.Cleanup(client.Close)
+	spapi := sellingpartner.New(sellingpartner.Options{Permit: func(string) error { return nil }, HTTP: transport.Options{RetryWait: time.Microsecond}})
+	h.t.Cleanup(spapi.Close)
 	h.Issuer = issuer.New(issuer.Options{
-		Store: h.store, LWA: client, PermitEndpoint: func(string) error { return nil },
+		Store: h.store, LWA: client, SellingPartner: spapi, PermitEndpoint: func(string) error { return nil },
 		Logger: hclog.New(&hclog.LoggerOptions{Output: &h.log, Level: hclog.Debug}), Now: h.clock.Now, Jitter: func() float64 { return 1 },
 	})
 }

@@ -18,20 +18,27 @@ import (
 	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/sellingpartner"
 	"vault-plugin-secrets-spapi/backend/store"
 )
 
 // exchanger is what the Issuer needs of Login with Amazon.
 type exchanger interface {
 	Refresh(ctx context.Context, app lwa.Application, refreshToken credential.Secret) (lwa.Token, error)
+	AuthorizationCode(ctx context.Context, app lwa.Application, code credential.Secret, redirectURI string) (lwa.Token, error)
 	ClientCredentials(ctx context.Context, app lwa.Application, scope string) (lwa.Token, error)
 }
 
-// Options configure an Issuer. Store, LWA, PermitEndpoint and Logger are
-// required.
+// migrator is what the Issuer needs of the Selling Partner API.
+type migrator interface {
+	AuthorizationCode(ctx context.Context, endpoint string, accessToken credential.Secret, mws sellingpartner.MWSAuthorization) (credential.Secret, error)
+}
+
+// Options configure an Issuer. All but Now and Jitter are required.
 type Options struct {
-	Store *store.Store
-	LWA   exchanger
+	Store          *store.Store
+	LWA            exchanger
+	SellingPartner migrator
 	// PermitEndpoint returns why readers may not be sent to an SP-API base URL,
 	// or nil.
 	PermitEndpoint func(endpoint string) error
@@ -46,6 +53,7 @@ type Options struct {
 type Issuer struct {
 	store  *store.Store
 	lwa    exchanger
+	spapi  migrator
 	permit func(endpoint string) error
 	logger hclog.Logger
 	now    func() time.Time
@@ -73,7 +81,7 @@ type Issuer struct {
 // New returns an Issuer. Close it after use.
 func New(opts Options) *Issuer {
 	i := &Issuer{
-		store: opts.Store, lwa: opts.LWA, permit: opts.PermitEndpoint, logger: opts.Logger,
+		store: opts.Store, lwa: opts.LWA, spapi: opts.SellingPartner, permit: opts.PermitEndpoint, logger: opts.Logger,
 		now: opts.Now, jitter: opts.Jitter,
 	}
 	if i.now == nil {

@@ -139,6 +139,7 @@ func (i *Issuer) Invalidate(key string) {
 		i.settings.Store(nil)
 		return
 	}
+	i.store.AuthorizationsMayExist(key)
 	if name, ok := store.AccountOf(key); ok {
 		if known, ok := i.records.Load(name); ok {
 			rec := known.(*record)

@@ -19,6 +19,7 @@ import (
 	"vault-plugin-secrets-spapi/backend/endpoint"
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/transport"
 	"vault-plugin-secrets-spapi/internal/amazontest"
 )
 
@@ -45,7 +46,7 @@ func newFixture(t *testing.T) *fixture {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	client := lwa.New(lwa.Options{
 		Permit: func(string) error { return nil }, Now: func() time.Time { return start },
-		RetryWait: time.Millisecond, UserAgent: "test/1",
+		HTTP: transport.Options{RetryWait: time.Millisecond, UserAgent: "test/1"},
 	})
 	t.Cleanup(client.Close)
 	return &fixture{amazon, client, lwa.Application{Endpoint: amazon.LWAEndpoint(), ClientID: clientID, ClientSecret: credential.New(clientSecret)}, start}
@@ -195,7 +196,7 @@ func TestLimitOfTheLastAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultServerError})
-	client := lwa.New(lwa.Options{Permit: func(string) error { return nil }, RetryWait: time.Hour})
+	client := lwa.New(lwa.Options{Permit: func(string) error { return nil }, HTTP: transport.Options{RetryWait: time.Hour}})
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := split(client.Refresh(ctx, f.app, credential.New(refreshToken)))

@@ -15,6 +15,7 @@ import (
 	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/lwa"
+	"vault-plugin-secrets-spapi/backend/transport"
 	"vault-plugin-secrets-spapi/internal/amazontest"
 )
 
@@ -203,7 +204,7 @@ func TestShortRetryAfterIsHonoured(t *testing.T) {
 			t.Run(string(kind)+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				f := newFixture(t)
-				f.client = lwa.New(lwa.Options{Permit: func(string) error { return nil }, RetryWait: time.Hour})
+				f.client = lwa.New(lwa.Options{Permit: func(string) error { return nil }, HTTP: transport.Options{RetryWait: time.Hour}})
 				t.Cleanup(f.client.Close)
 				f.amazon.SetFault(amazontest.Fault{Kind: kind, RetryAfter: "1", Times: 1})
 				_, err := f.exchange(t, g, limit)

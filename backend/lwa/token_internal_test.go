@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/transport"
 )
 
 func TestParseLifetime(t *testing.T) {
@@ -39,25 +40,6 @@ func TestUsable(t *testing.T) {
 	}
 }
 
-func TestScrub(t *testing.T) {
-	t.Parallel()
-	s := newScrubber(credential.New("s3cret+/"), credential.New("Atzr|abc"))
-	for text, want := range map[string]string{
-		"got s3cret+/ here":               "got [redacted] here",
-		"got s3cret%2B%2F here":           "got [redacted] here",
-		"other Atza|xyz-123, and":         "other [redacted] and",
-		"atzr%7Cxyz":                      "[redacted]",
-		"Atz.sprdt|zzz":                   "[redacted]",
-		"amzn1.oa2-cs.v1.abc.":            "[redacted]",
-		"amzn.mws.1234":                   "[redacted]",
-		"two\r\nlines\x1b[31m":            "two lines [31m",
-		strings.Repeat("x", 1000):         strings.Repeat("x", maxText) + "…",
-		"The request has : refresh_token": "The request has : refresh_token",
-	} {
-		require.Equal(t, want, s.clean(text), "%q", text)
-	}
-}
-
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`{"access_token":"Atza|x","token_type":"bearer","expires_in":3600,"refresh_token":"Atzr|y"}`,
@@ -76,11 +58,11 @@ func FuzzAnswer(f *testing.F) {
 		} else {
 			require.Empty(t, token.AccessToken)
 		}
-		scrub := newScrubber(credential.New("s3cret"), credential.New("Atzr|secret"))
+		scrub := transport.NewScrubber(credential.New("s3cret"), credential.New("Atzr|secret"))
 		header := http.Header{"Retry-After": {retryAfterValue}, "X-Amzn-Requestid": {requestID}}
-		failed := (&answer{status: status, header: header, body: body}).fault(t.Context(), nil, scrub)
+		failed := failure(t.Context(), &transport.Answer{Status: status, Header: header, Body: body}, nil, scrub, codeGrant)
 		require.NotContains(t, failed.Error(), "s3cret")
 		require.False(t, strings.ContainsFunc(failed.Error(), unicode.IsControl))
-		require.True(t, failed.RetryAfter >= 0 && failed.RetryAfter <= maxRetryAfter)
+		require.True(t, failed.RetryAfter >= 0 && failed.RetryAfter <= time.Hour)
 	})
 }

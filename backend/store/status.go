@@ -21,6 +21,11 @@ const (
 	Disabled                State = "disabled"
 )
 
+// States lists the states.
+func States() []State {
+	return []State{Active, Unverified, ReauthorizationRequired, Disabled}
+}
+
 // Status is what exchanges found out about an account since its refresh token
 // was written. It has an entry of its own, so that nothing Amazon says writes
 // the entry that holds the refresh token, and it is written when the state

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/helper/locksutil"
@@ -44,11 +45,16 @@ type Store struct {
 	accountLocks []*locksutil.LockEntry
 	configLock   sync.Mutex
 	keyLock      sync.Mutex
+	// authorizationLock lets one callback have an authorization.
+	authorizationLock sync.Mutex
+	authorizations    atomic.Bool // some may be waiting
 }
 
 // New returns the Store of a mount's storage.
 func New(storage logical.Storage) *Store {
-	return &Store{storage: storage, accountLocks: locksutil.CreateLocks()}
+	s := &Store{storage: storage, accountLocks: locksutil.CreateLocks()}
+	s.authorizations.Store(true) // until it is known better
+	return s
 }
 
 // failed is the fault of a storage call. Over gRPC an error keeps only its text.

@@ -1,7 +1,7 @@
 // Copyright the vault-plugin-secrets-spapi authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lwa
+package transport
 
 import (
 	"context"
@@ -11,13 +11,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"vault-plugin-secrets-spapi/backend/credential"
 )
 
 // A connection that a firewall forgot is given up while the first exchange on it
@@ -30,24 +29,29 @@ func TestForgottenConnection(t *testing.T) {
 			http.Error(w, "not HTTP/2", http.StatusTeapot)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"access_token":"Atza|x","token_type":"bearer","expires_in":3600}`)
+		fmt.Fprint(w, "{}")
 	}))
 	amazon.EnableHTTP2 = true
 	amazon.StartTLS()
 	t.Cleanup(amazon.Close)
 	firewall := newFirewall(t, amazon.Listener.Addr().String())
 
-	client := New(Options{Permit: func(string) error { return nil }, RetryWait: time.Millisecond})
+	client := New(Options{RetryWait: time.Millisecond})
 	t.Cleanup(client.Close)
 	client.transport.HTTP2 = newTransport(200*time.Millisecond, 200*time.Millisecond).HTTP2
 	client.transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true}
-	app := Application{Endpoint: "https://" + firewall.address + "/auth/o2/token", ClientID: "x", ClientSecret: credential.New("y")}
 	exchange := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		_, err := client.Refresh(ctx, app, credential.New("z"))
-		return err
+		ctx, answer := Record(ctx)
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+firewall.address+"/auth/o2/token", strings.NewReader("grant_type=refresh_token"))
+		require.NoError(t, err)
+		resp, err := client.HTTP().Do(req)
+		if err != nil {
+			return err
+		}
+		require.Equal(t, http.StatusOK, answer.Status)
+		return resp.Body.Close()
 	}
 	require.NoError(t, exchange())
 	firewall.forget()

@@ -1,7 +1,9 @@
 // Copyright the vault-plugin-secrets-spapi authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lwa
+// Package transport is how Amazon is called over HTTP: with bounded answers, few
+// repetitions and no redirects, and without a credential in any error.
+package transport
 
 import (
 	"bytes"
@@ -10,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strconv"
 	"time"
 
@@ -30,6 +33,49 @@ const (
 	silence    = 5 * time.Second
 	pingAnswer = 3 * time.Second
 )
+
+// Options configure a Client. The zero value serves.
+type Options struct {
+	// RetryWait is the wait before the first repetition; the second waits twice
+	// as long. 200 ms if zero.
+	RetryWait time.Duration
+	// UserAgent is sent to Amazon.
+	UserAgent string
+}
+
+// Client calls Amazon through a connection pool of its own. It is safe for
+// concurrent use.
+type Client struct {
+	transport *http.Transport
+	http      *http.Client
+}
+
+// New returns a Client.
+func New(opts Options) *Client {
+	if opts.RetryWait == 0 {
+		opts.RetryWait = 200 * time.Millisecond
+	}
+	transport := newTransport(silence, pingAnswer)
+	retrying := &retryablehttp.Client{
+		HTTPClient:   &http.Client{Transport: &recorder{next: transport, userAgent: opts.UserAgent}, CheckRedirect: refuseRedirect},
+		Logger:       nil, // it would log URLs
+		RetryMax:     maxRetries,
+		CheckRetry:   checkRetry,
+		Backoff:      backoff(opts.RetryWait),
+		ErrorHandler: lastAnswer,
+	}
+	return &Client{
+		transport: transport,
+		http:      &http.Client{Transport: &retryablehttp.RoundTripper{Client: retrying}, CheckRedirect: refuseRedirect},
+	}
+}
+
+// HTTP sends requests whose context came from Record or RecordOnce. What its
+// errors say must not be passed on: they hold the URL.
+func (c *Client) HTTP() *http.Client { return c.http }
+
+// Close drops idle connections.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 func newTransport(silence, pingAnswer time.Duration) *http.Transport {
 	return &http.Transport{
@@ -67,12 +113,15 @@ type recorder struct {
 }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	kept := answerFrom(req.Context())
+	kept.forget()
+	// Nothing is sent before there is a connection.
+	req = req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { kept.sent.Store(true) },
+	}))
 	if r.userAgent != "" {
-		req = req.Clone(req.Context())
 		req.Header.Set("User-Agent", r.userAgent)
 	}
-	kept := answerFrom(req.Context())
-	*kept = answer{}
 	resp, err := r.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
@@ -85,17 +134,20 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	if len(body) > maxBodySize {
 		body, kept.oversized = nil, true
 	}
-	kept.status, kept.header, kept.body = resp.StatusCode, resp.Header, body
+	kept.Status, kept.Header, kept.Body = resp.StatusCode, resp.Header, body
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
 
 // checkRetry repeats what failed on Amazon's side or on the way, as long as
-// the time limit leaves room. Every grant of this package may be repeated: an
-// exchange of a refresh token or of client credentials spends nothing.
+// the time limit leaves room; a call that must be made once, only if nothing of
+// it was sent.
 func checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
+	}
+	if called := answerFrom(ctx); called.once && called.sent.Load() {
+		return false, nil
 	}
 	if err != nil {
 		return true, nil //nolint:nilerr // an error returned here would end the repetitions

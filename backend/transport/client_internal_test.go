@@ -1,7 +1,7 @@
 // Copyright the vault-plugin-secrets-spapi authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lwa
+package transport
 
 import (
 	"net/http"

@@ -1,7 +1,7 @@
 // Copyright the vault-plugin-secrets-spapi authors
 // SPDX-License-Identifier: Apache-2.0
 
-package lwa
+package transport
 
 import (
 	"net/url"
@@ -19,12 +19,13 @@ const maxText = 300
 // plain or URL encoded. Source: SP-API documentation, "Authorization concepts".
 var credentialShapes = regexp.MustCompile(`(?i)(Atz[a-z.]{1,8}(\||%7C)|amzn1\.oa2-cs\.|amzn\.mws\.)[^\s"'&<>]*`)
 
-// scrubber takes credentials out of text that came from outside: an answer may
+// Scrubber takes credentials out of text that came from outside: an answer may
 // echo what was sent.
-type scrubber struct{ secrets []string }
+type Scrubber struct{ secrets []string }
 
-func newScrubber(credentials ...credential.Secret) scrubber {
-	var s scrubber
+// NewScrubber returns a Scrubber of the credentials that were sent.
+func NewScrubber(credentials ...credential.Secret) Scrubber {
+	var s Scrubber
 	for _, secret := range credentials {
 		if plain := secret.Reveal(); plain != "" {
 			s.secrets = append(s.secrets, plain, url.QueryEscape(plain))
@@ -35,7 +36,7 @@ func newScrubber(credentials ...credential.Secret) scrubber {
 
 // clean returns text without credentials and control characters, on one line
 // and bounded.
-func (s scrubber) clean(text string) string {
+func (s Scrubber) clean(text string) string {
 	for _, secret := range s.secrets {
 		text = strings.ReplaceAll(text, secret, credential.Redacted)
 	}

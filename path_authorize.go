@@ -35,7 +35,7 @@ which is not answered. Each state is good for one callback. It can be used again
 if Amazon could not be reached; it is spent once Amazon has answered.
 `
 	defaultStateTTL = 15 * time.Minute
-	minStateTTL     = time.Minute
+	minStateTTL     = time.Second
 	maxStateTTL     = time.Hour
 	maxURI          = 2048
 )
@@ -80,7 +80,7 @@ func authorizeURLFields() map[string]*framework.FieldSchema {
 		"region":              {Type: framework.TypeString, AllowedValues: regionValues(), Description: "Region of the account. Default: the marketplace's."},
 		"marketplace_ids":     {Type: framework.TypeCommaStringSlice, Description: "Marketplace ids, returned with every token."},
 		"metadata":            {Type: framework.TypeKVPairs, Description: "key=value pairs, returned with every token."},
-		"state_ttl":           {Type: framework.TypeSignedDurationSecond, Description: "How long the selling partner may take; 1m to 1h. Default: 15m."},
+		"state_ttl":           {Type: framework.TypeSignedDurationSecond, Description: "How long the selling partner may take; 1s to 1h. Default: 15m."},
 		"amazon_callback_uri": {Type: framework.TypeString, Description: "Appstore workflow: amazon_callback_uri, with which Amazon opened the log-in page."},
 		"amazon_state":        {Type: framework.TypeString, Description: "Appstore workflow: amazon_state, with which Amazon opened the log-in page.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		"selling_partner_id":  {Type: framework.TypeString, Description: "Who has to authorize the application; a callback with another one is refused. Default: the account's."},

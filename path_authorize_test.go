@@ -305,7 +305,7 @@ func TestAuthorizeURLBadInput(t *testing.T) {
 		"redirect_uri user":                  {"redirect_uri": "https://user:pass@app.example/callback"},
 		"region":                             {"region": "us"},
 		"region other":                       {"region": "eu"},
-		"state_ttl short":                    {"state_ttl": "59s"},
+		"state_ttl short":                    {"state_ttl": "0s"},
 		"state_ttl long":                     {"state_ttl": "61m"},
 		"selling_partner_id":                 {"selling_partner_id": "A-1"},
 		"reauthorize":                        {"reauthorize": "x"},

@@ -24,18 +24,19 @@ type canary struct {
 	*mount
 	credentials scanner
 	tokens      scanner
+	states      scanner
 
 	mu      sync.Mutex
 	heard   []utterance
 	markers map[string]string
 }
 
-// utterance is an answer or an output; handsOut says that it is there to hold an
-// access token.
+// utterance is an answer or an output, and what it is there to hold.
 type utterance struct {
 	where    string
 	raw      []byte
-	handsOut bool
+	handsOut bool // an access token
+	begins   bool // an authorization, with its state
 }
 
 // marker returns the marker of that name.
@@ -50,7 +51,7 @@ func (c *canary) marker(name string) string {
 func (c *canary) hear(where string, raw []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.heard = append(c.heard, utterance{where, raw, strings.Contains(where, "token/")})
+	c.heard = append(c.heard, utterance{where, raw, strings.Contains(where, "token/"), strings.Contains(where, "authorize/url")})
 }
 
 // cli runs a command; whether it succeeds is none of this test's business.
@@ -82,6 +83,8 @@ func TestNoCredentialEverComesOut(t *testing.T) {
 
 	c.useSecrets(t)
 	c.useAccount(t)
+	c.authorizeAccounts(t)
+	c.migrateAccounts(t)
 	c.meetFaults(t)
 	c.writeNonsense(t)
 	c.askForHelp(t)
@@ -149,6 +152,78 @@ func (c *canary) useAccount(t *testing.T) {
 	c.cli(t, "read", "spapi/token/unverified")
 }
 
+// newCode is a code of Amazon's for a callback, which is watched from now on.
+func (c *canary) newCode(account string) string {
+	code := c.amazon.NewCode(c.clientID, account, "")
+	c.credentials.add("code of "+account, code)
+	return code
+}
+
+// begin is an authorization whose state is watched: it stands in the answer that
+// hands it out and nowhere else.
+func (c *canary) begin(t *testing.T, account string, more ...any) (state string) {
+	t.Helper()
+	state = c.mount.begin(t, account, more...).text("state")
+	c.states.add("state of "+account, state)
+	return state
+}
+
+// authorizeAccounts completes authorizations, with and without success.
+func (c *canary) authorizeAccounts(t *testing.T) {
+	t.Helper()
+	c.offerConsent()
+	c.ok(t, http.MethodPost, "config", map[string]any{"application_id": c.applicationID()})
+	callback := func(state, code string) *answer {
+		return c.call(t, http.MethodPost, "authorize/callback", map[string]any{"state": state, "spapi_oauth_code": code, "selling_partner_id": onePartner})
+	}
+	given := callback(c.begin(t, "given"), c.newCode("given"))
+	require.Equal(t, http.StatusOK, given.Status, "%s", given.Raw)
+	c.read(t, "given")
+	for _, kind := range amazontest.Faults() {
+		account := "given-" + string(kind)
+		state, code := c.begin(t, account), c.newCode(account)
+		c.amazon.SetAccountFault(account, amazontest.Fault{Kind: kind, Delay: time.Millisecond, Changed: c.marker("refresh token that came with a code")})
+		callback(state, code)
+		callback(state, code)
+		// Forgets that Amazon refused the client.
+		c.ok(t, http.MethodPost, "config", map[string]any{"request_timeout": "1s"})
+	}
+	c.amazon.ClearFaults()
+	state, forged := c.begin(t, "given", "reauthorize", true), newMarker()
+	c.credentials.add("forged code", forged)
+	require.Equal(t, http.StatusBadRequest, callback(state, forged).Status)
+	c.credentials.add("forged state", forged+"state")
+	require.Equal(t, http.StatusBadRequest, callback(forged+"state", c.newCode("nobody")).Status)
+	c.call(t, http.MethodPost, "authorize/callback", map[string]any{"state": []any{forged}, "spapi_oauth_code": map[string]any{"x": forged}})
+	c.call(t, http.MethodPost, "authorize/callback", []byte(`{"spapi_oauth_code": "`+forged+`"`))
+	appstore := c.marker("amazon_state that is not used")
+	for _, uri := range []string{"https://evil.example/" + appstore, "https://" + appstore + "@amazon.com/apps/authorize/confirm/x"} {
+		c.call(t, http.MethodPost, "authorize/url", map[string]any{"account": "shop", "amazon_callback_uri": uri, "amazon_state": appstore, "selling_partner_id": onePartner})
+	}
+}
+
+// migrateAccounts sends MWS tokens to an Amazon that takes them, refuses them,
+// echoes them, or knows nothing of them any more.
+func (c *canary) migrateAccounts(t *testing.T) {
+	t.Helper()
+	migrate := func(token string) int {
+		return c.call(t, http.MethodPost, "migrate/migrated", map[string]any{"selling_partner_id": onePartner, "developer_id": "1234", "mws_auth_token": token}).Status
+	}
+	c.ok(t, http.MethodPost, "config", map[string]any{"sp_api_endpoint": c.amazon.SPAPIEndpoint()})
+	token := "amzn.mws." + c.marker("MWS token")
+	require.Equal(t, http.StatusBadRequest, migrate(token), "it is gone")
+	c.amazon.OfferMigration(c.clientID, onePartner, "1234", token)
+	require.Equal(t, http.StatusOK, migrate(token))
+	c.read(t, "migrated")
+	require.Equal(t, http.StatusBadRequest, migrate(c.marker("unknown MWS token")))
+	for _, kind := range amazontest.SellingPartnerFaults() {
+		c.amazon.SetSellingPartnerFault(amazontest.Fault{Kind: kind, Delay: time.Millisecond})
+		migrate(c.marker("MWS token without its shape"))
+	}
+	c.amazon.ClearFaults()
+	c.ok(t, http.MethodPatch, "config", map[string]any{"sp_api_endpoint": nil})
+}
+
 // meetFaults lets Amazon misbehave in all ways, two of which echo what was sent.
 func (c *canary) meetFaults(t *testing.T) {
 	t.Helper()
@@ -182,8 +257,9 @@ func (c *canary) writeNonsense(t *testing.T) {
 		marker, marker + "\x00", "\u200b" + marker + " ",
 		"https://user:" + marker + "@api.amazon.com/auth/o2/token", "http://evil.example/?" + marker, strings.Repeat(marker, 1<<20/len(marker)),
 	}
-	for _, path := range []string{"config", "accounts/acme"} {
+	for _, path := range []string{"config", "accounts/acme", "authorize/url", "authorize/callback", "migrate/acme"} {
 		fields := []string{
+			"state", "spapi_oauth_code", "mws_auth_token", "developer_id", "marketplace", "amazon_state", "amazon_callback_uri", "state_ttl", "reauthorize",
 			"client_secret", "refresh_token", "region", "token_min_ttl", "generate_lease", "verify", "force", "enabled", "kind", "request_timeout",
 			"max_concurrent_exchanges", "lwa_endpoint", "sp_api_endpoint", "redirect_uri", "selling_partner_id", "marketplace_ids", "authorized_at",
 			"authorization_expires_at", "client_secret_expires_at", "sandbox", "unknown", "account",
@@ -207,7 +283,7 @@ func (c *canary) writeNonsense(t *testing.T) {
 
 func (c *canary) askForHelp(t *testing.T) {
 	t.Helper()
-	for _, path := range []string{"", "config", "accounts", "accounts/acme", "token/acme", "info"} {
+	for _, path := range []string{"", "config", "accounts", "accounts/acme", "token/acme", "info", "authorize/url", "authorize/callback", "migrate/acme"} {
 		c.cli(t, "path-help", "spapi/"+path)
 		c.call(t, http.MethodGet, path+"?help=1", nil)
 	}
@@ -256,8 +332,11 @@ func (c *canary) checkSilence(t *testing.T) {
 		if !heard.handsOut {
 			require.Empty(t, c.tokens.find(heard.raw), "%s answered %.500q", heard.where, heard.raw)
 		}
+		if !heard.begins {
+			require.Empty(t, c.states.find(heard.raw), "%s answered %.500q", heard.where, heard.raw)
+		}
 	}
-	for _, s := range []scanner{c.credentials, c.tokens} {
+	for _, s := range []scanner{c.credentials, c.tokens, c.states} {
 		found, files, err := s.findUnder(c.stage.Dir(), "plugins")
 		require.NoError(t, err)
 		require.Empty(t, found)

@@ -33,6 +33,7 @@ func TestCluster(t *testing.T) {
 	}{
 		{"standbys forward", c.testStandbys},
 		{"leader steps down", c.testStepDown},
+		{"authorization outlives its leader", c.testAuthorization},
 		{"leader is killed", c.testKill},
 		{"plugin is upgraded", c.testUpgrade},
 		{"snapshot is restored", c.testSnapshot},
@@ -104,6 +105,36 @@ func (c *clusterTest) testStepDown(t *testing.T) {
 	p.stop(t, leaderless()...)
 	require.Greater(t, c.starts(t), starts)
 	c.requireOneActive(t)
+}
+
+// testAuthorization begins authorizations under one leader and completes them under
+// the next, each once.
+func (c *clusterTest) testAuthorization(t *testing.T) {
+	t.Helper()
+	m := c.mount
+	m.offerConsent()
+	m.ok(t, http.MethodPost, "config", map[string]any{"application_id": m.applicationID()})
+	begin := func(account string) map[string]any {
+		m.amazon.AddPartner(account) // under the account's name: later parts compare the two
+		return m.consent(t, m.begin(t, account).text("url"), account)
+	}
+	used, waiting := begin("used"), begin("waiting")
+	m.ok(t, http.MethodPost, "authorize/callback", used)
+	require.NoError(t, c.cluster.StepDown(t.Context()))
+	require.NoError(t, c.cluster.WaitHealthy(t.Context()))
+	for _, node := range c.nodes {
+		m.through(node).refused(t, http.StatusBadRequest, http.MethodPost, "authorize/callback", used, "the state is unknown")
+	}
+	standbys, err := c.cluster.Standbys(t.Context())
+	require.NoError(t, err)
+	completed := m.through(standbys[0]).ok(t, http.MethodPost, "authorize/callback", waiting)
+	require.Equal(t, "waiting", completed.text("account"))
+	m.refused(t, http.StatusBadRequest, http.MethodPost, "authorize/callback", waiting, "the state is unknown")
+	require.Equal(t, 2, c.amazon.CodeExchanges())
+	m.token(t, "waiting")
+	for _, account := range readAccounts() {
+		m.token(t, account) // so that the new leader has it for the next part
+	}
 }
 
 func (c *clusterTest) testKill(t *testing.T) {

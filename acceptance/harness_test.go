@@ -14,7 +14,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,7 +33,13 @@ type stage struct {
 	*vaulttest.Server
 	all     []*amazontest.Server
 	amazons chan *amazontest.Server // those that no mount has taken yet
+	clocks  map[*amazontest.Server]*skewedClock
 }
+
+// skewedClock is the time, and how far a test has put an Amazon ahead of it.
+type skewedClock struct{ ahead atomic.Int64 }
+
+func (c *skewedClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
 
 // shared is the stage of all tests that harm neither server nor plugin. Each of
 // them has mounts and Amazons of its own.
@@ -87,12 +95,14 @@ func ownStage(t *testing.T, opts vaulttest.Options) *stage {
 }
 
 func newStage(ctx context.Context, server *vaulttest.Server, amazons int) (*stage, error) {
-	s := &stage{Server: server, amazons: make(chan *amazontest.Server, amazons)}
+	s := &stage{Server: server, amazons: make(chan *amazontest.Server, amazons), clocks: map[*amazontest.Server]*skewedClock{}}
 	for range amazons {
-		amazon, err := amazontest.New(amazontest.Options{})
+		clock := &skewedClock{}
+		amazon, err := amazontest.New(amazontest.Options{Now: clock.now})
 		if err != nil {
 			return nil, err
 		}
+		s.clocks[amazon] = clock
 		s.all = append(s.all, amazon)
 		s.amazons <- amazon
 	}
@@ -180,6 +190,9 @@ func (s *stage) newBareMount(t *testing.T, path string) *mount {
 	require.NoError(t, s.Mount(t.Context(), path, plugin, nil))
 	return m
 }
+
+// ageAmazon puts the mount's Amazon ahead, by which codes and tokens expire there.
+func (m *mount) ageAmazon(d time.Duration) { m.stage.clocks[m.amazon].ahead.Add(int64(d)) }
 
 func (s *stage) takeAmazon(t *testing.T) *amazontest.Server {
 	t.Helper()

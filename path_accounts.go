@@ -252,7 +252,7 @@ func (b *backend) pathAccountsList(ctx context.Context, req *logical.Request, da
 	names = behind(names, after)
 	if filtered {
 		accounts, err := b.issuer.SelectAccounts(ctx, names, filter, limit)
-		return listOf(accounts), err
+		return listOf(namesOf(accounts), accounts), err
 	}
 	if limit > 0 && limit < len(names) {
 		names = names[:limit]
@@ -263,7 +263,7 @@ func (b *backend) pathAccountsList(ctx context.Context, req *logical.Request, da
 		return resp, nil
 	}
 	accounts, err := b.issuer.Accounts(ctx, names)
-	return listOf(accounts), err
+	return listOf(names, accounts), err
 }
 
 // behind returns the names, which are in order, that come after a name.
@@ -275,12 +275,21 @@ func behind(names []string, after string) []string {
 	return names[begin:]
 }
 
-func listOf(accounts []*issuer.AccountInfo) *logical.Response {
-	names, info := make([]string, 0, len(accounts)), make(map[string]any, len(accounts))
+func namesOf(accounts []*issuer.AccountInfo) []string {
+	names := make([]string, 0, len(accounts))
+	for _, account := range accounts {
+		names = append(names, account.Name)
+	}
+	return names
+}
+
+// listOf lists names. One whose account was deleted meanwhile has no information,
+// but counts: a page with fewer names than asked for is the last.
+func listOf(names []string, accounts []*issuer.AccountInfo) *logical.Response {
+	info := make(map[string]any, len(accounts))
 	for _, account := range accounts {
 		of := map[string]any{"region": account.Region, "status": string(account.State), "selling_partner_id": account.SellingPartnerID, "authorization_expires_at": ""}
 		addTime(of, "authorization_expires_at", account.AuthorizationExpiresAt)
-		names = append(names, account.Name)
 		info[account.Name] = of
 	}
 	return logical.ListResponseWithInfo(names, info)

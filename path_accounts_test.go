@@ -279,6 +279,18 @@ func TestAccountsListFilters(t *testing.T) {
 	}
 }
 
+// One that was deleted while it was listed still counts for the page: a short page
+// is the last.
+func TestAccountThatIsDeletedWhileItIsListed(t *testing.T) {
+	t.Parallel()
+	m := configured(t)
+	require.NoError(t, m.storage.Put(t.Context(), &logical.StorageEntry{Key: "account/gone/x"})) // listed, and not there
+	resp := m.ok(logical.ListOperation, "accounts/", map[string]any{"limit": 2})
+	require.Equal(t, []string{"acme", "gone/"}, resp.Data["keys"])
+	require.Len(t, resp.Data["key_info"], 1)
+	require.Equal(t, []string{"acme"}, m.ok(logical.ListOperation, "accounts/", map[string]any{"limit": 2, "status": "active"}).Data["keys"])
+}
+
 func TestAccountDelete(t *testing.T) {
 	t.Parallel()
 	m := configured(t)

@@ -189,7 +189,7 @@ func TestReauthorization(t *testing.T) {
 func TestAuthorizationTakesNobodysPlace(t *testing.T) {
 	t.Parallel()
 	m := configured(t)
-	m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"selling_partner_id": testPartner})
+	m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"selling_partner_id": testPartner, "region": "na"})
 	before := m.stored()
 	const other = "A2OTHER"
 	for name, data := range map[string]map[string]any{

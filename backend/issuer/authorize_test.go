@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-spapi/backend/credential"
@@ -106,6 +108,22 @@ func TestStateAfterAFailure(t *testing.T) {
 			require.Equal(t, fault.InvalidState, fault.KindOf(err))
 		}
 	}
+}
+
+// What was never sent was not spent.
+func TestStateBeforeAnythingIsSent(t *testing.T) {
+	t.Parallel()
+	h := newAuthorizingHarness(t)
+	callback := h.given(store.Authorization{Account: "shop"})
+	h.forbidden.Store(true)
+	require.Equal(t, fault.EndpointForbidden, h.refusedCallback(callback).Kind)
+	h.forbidden.Store(false)
+	require.NoError(t, h.storage.Put(t.Context(), &logical.StorageEntry{Key: "account/shop", Value: []byte("unreadable")}))
+	require.Equal(t, fault.Storage, h.refusedCallback(callback).Kind)
+	require.NoError(t, h.storage.Delete(t.Context(), "account/shop"))
+	require.Zero(t, h.amazon.CodeExchanges())
+	_, err := h.CompleteAuthorization(h.context(), callback)
+	require.NoError(t, err)
 }
 
 // Without a slot Amazon was not asked, and the state is good again.
@@ -246,9 +264,13 @@ func TestCodeWithThePreviousSecret(t *testing.T) {
 	h.writeConfig(issuer.ConfigChange{ClientSecret: credential.New("amzn1.oa2-cs.v1.next"), Verify: true}, func(*store.Config) {})
 	h.start()
 	h.amazon.AddClient(clientID, clientSecret) // the new one is not accepted any more
+	bad := h.given(store.Authorization{Account: "shop"})
+	bad.Code = credential.New("nonsense")
+	require.Equal(t, fault.InvalidCode, h.refusedCallback(bad).Kind)
+	require.Equal(t, 2, h.amazon.CodeExchanges())
 	_, err := h.CompleteAuthorization(h.context(), h.given(store.Authorization{Account: "shop"}))
 	require.NoError(t, err)
-	require.Equal(t, 2, h.amazon.CodeExchanges())
+	require.Equal(t, 3, h.amazon.CodeExchanges(), "the secret with which Amazon looked at the code goes first")
 }
 
 // An exchange of the old refresh token that is under way does not bring the old
@@ -274,6 +296,58 @@ func TestReauthorizationDuringAnExchange(t *testing.T) {
 	issued, err := h.Token(h.context(), "acme", 0)
 	require.NoError(t, err)
 	h.requireLive(partner, issued)
+}
+
+// An idle mount is tidied without a call, until a node may have begun something.
+func TestTidyingAuthorizations(t *testing.T) {
+	t.Parallel()
+	h := newAuthorizingHarness(t)
+	h.given(store.Authorization{Account: "shop"})
+	h.clock.Advance(2 * time.Hour)
+	h.TidyAuthorizations(t.Context())
+	calls := h.storage.calls.Load()
+	h.TidyAuthorizations(t.Context())
+	require.Equal(t, calls, h.storage.calls.Load())
+	h.Invalidate("authorization/1-x")
+	h.TidyAuthorizations(t.Context())
+	require.Equal(t, calls+1, h.storage.calls.Load())
+
+	h.given(store.Authorization{Account: "shop"})
+	h.clock.Advance(2 * time.Hour)
+	h.storage.lost.Store(true)
+	h.TidyAuthorizations(t.Context())
+	require.Equal(t, 1, h.log.with("[WARN]", "expired authorizations could not be removed", errLost.Error()))
+}
+
+// callRecorder is an SP-API that notes where it is called, and is gone.
+type callRecorder struct{ endpoint string }
+
+func (r *callRecorder) AuthorizationCode(_ context.Context, endpoint string, _ credential.Secret, _ sellingpartner.MWSAuthorization) (credential.Secret, error) {
+	r.endpoint = endpoint
+	return credential.Secret{}, fault.New(fault.Removed, "gone")
+}
+
+// A migration calls the region of the authorization, of the account, or of the
+// config, in this order.
+func TestRegionOfAMigration(t *testing.T) {
+	t.Parallel()
+	h := newAuthorizingHarness(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.SPAPIEndpoint, c.Region = "", "eu" })
+	h.writeAccount(issuer.AccountChange{Name: "acme", RefreshToken: credential.New("Atzr|x")}, func(a *store.Account) { a.Region = "fe" })
+	h.amazon.OfferMigration(clientID, partner, "1234", "amzn.mws.token")
+	recorder := &callRecorder{}
+	i := issuer.New(issuer.Options{Store: h.store, LWA: h.lwa, SellingPartner: recorder, PermitEndpoint: h.permit, Logger: hclog.NewNullLogger(), Now: h.clock.Now})
+	t.Cleanup(i.Close)
+	for _, c := range []struct{ account, region, endpoint string }{
+		{"new", "", "https://sellingpartnerapi-eu.amazon.com"},
+		{"new", "na", "https://sellingpartnerapi-na.amazon.com"},
+		{"acme", "", "https://sellingpartnerapi-fe.amazon.com"},
+		{"acme", "fe", "https://sellingpartnerapi-fe.amazon.com"},
+	} {
+		_, err := i.Migrate(h.context(), issuer.Migration{Account: c.account, Region: c.region, MWS: sellingpartner.MWSAuthorization{SellingPartnerID: partner}})
+		require.Equal(t, fault.Removed, fault.KindOf(err))
+		require.Equal(t, c.endpoint, recorder.endpoint, c)
+	}
 }
 
 func TestMigrationWhileAmazonFails(t *testing.T) {

@@ -95,6 +95,16 @@ type harness struct {
 	store   *store.Store
 	amazon  *amazontest.Server
 	log     logLines
+	lwa     *lwa.Client
+	// forbidden closes the endpoint of LWA, as a registration can.
+	forbidden atomic.Bool
+}
+
+func (h *harness) permit(string) error {
+	if h.forbidden.Load() {
+		return errors.New("is not allowed")
+	}
+	return nil
 }
 
 // logLines keeps what was logged, a line each.
@@ -150,12 +160,12 @@ func (h *harness) start() {
 		h.Close()
 	}
 	h.store = store.New(h.storage)
-	client := lwa.New(lwa.Options{Permit: func(string) error { return nil }, Now: h.clock.Now, HTTP: transport.Options{RetryWait: time.Microsecond}})
-	h.t.Cleanup(client.Close)
+	h.lwa = lwa.New(lwa.Options{Permit: h.permit, Now: h.clock.Now, HTTP: transport.Options{RetryWait: time.Microsecond}})
+	h.t.Cleanup(h.lwa.Close)
 	spapi := sellingpartner.New(sellingpartner.Options{Permit: func(string) error { return nil }, HTTP: transport.Options{RetryWait: time.Microsecond}})
 	h.t.Cleanup(spapi.Close)
 	h.Issuer = issuer.New(issuer.Options{
-		Store: h.store, LWA: client, SellingPartner: spapi, PermitEndpoint: func(string) error { return nil },
+		Store: h.store, LWA: h.lwa, SellingPartner: spapi, PermitEndpoint: func(string) error { return nil },
 		Logger: hclog.New(&hclog.LoggerOptions{Output: &h.log, Level: hclog.Debug}), Now: h.clock.Now, Jitter: func() float64 { return 1 },
 	})
 }

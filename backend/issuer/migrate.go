@@ -55,9 +55,6 @@ func (i *Issuer) Migrate(ctx context.Context, m Migration) (*AccountInfo, error)
 
 // migrationCode asks for the authorization code of an MWS authorization.
 func (i *Issuer) migrationCode(ctx context.Context, config *store.Config, s *settings, region sellingpartner.Region, mws sellingpartner.MWSAuthorization) (code credential.Secret, err error) {
-	if s.fault != nil {
-		return credential.Secret{}, s.fault
-	}
 	var grantless lwa.Token
 	err = i.call(ctx, s, func(ctx context.Context) (err error) {
 		grantless, err = i.withSecrets(config, func(app lwa.Application) (lwa.Token, error) {

@@ -1,5 +1,6 @@
 # Thin on purpose: what a target does stands in scripts/. Go, git and make are
-# all it takes, and a C compiler for the race detector.
+# all it takes; the tests also need a C compiler for the race detector, and a
+# browser, which they install on Debian.
 
 .DEFAULT_GOAL := help
 SHELL := bash
@@ -11,7 +12,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
 		while IFS='|' read -r target what; do printf '%-13s %s\n' "$$target" "$$what"; done
 
-build: ## Build the plugin into bin/
+build: ## Build the plugin and spapictl into bin/
 	@scripts/build.sh
 
 test: ## Run unit and acceptance tests with the race detector

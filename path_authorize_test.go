@@ -218,6 +218,7 @@ func TestAuthorizationTakesNobodysPlace(t *testing.T) {
 	late := m.stored()["account/late"]
 	require.Contains(t, m.badRequest(logical.UpdateOperation, "authorize/callback", callback), "reauthorize=true")
 	require.Equal(t, late, m.stored()["account/late"])
+	require.Zero(t, m.amazon.CodeExchanges(), "it is refused before the code is spent")
 
 	// Nor one whose partner became known meanwhile.
 	m.ok(logical.UpdateOperation, "accounts/nobodys", m.accountData("nobodys"))

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Builds the plugin into bin/ and prints its path.
-#   build.sh        as it is released: static, and the same from any directory
+#   build.sh        as it is released: static, the same from any directory, and
+#                   with spapictl beside it
 #   build.sh race   with the race detector, for the acceptance tests
 #   build.sh race v1.2.3   the same as that version, for tests of an upgrade
+#   build.sh race spapictl   spapictl in place of the plugin, for the same tests
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -15,7 +17,9 @@ case ${1:-} in
 race)
 	need_cc
 	target=$BIN/$name-race flags=""
-	if [[ -n ${2:-} ]]; then
+	if [[ ${2:-} == spapictl ]]; then
+		target=$BIN/spapictl-race package=./cmd/spapictl
+	elif [[ -n ${2:-} ]]; then
 		target+=-$2 flags="-X main.version=$2"
 	fi
 	CGO_ENABLED=1 go build -race -ldflags "$flags" -o "$target" "$package"
@@ -32,10 +36,10 @@ race)
 	if commit=$(git rev-parse --short=12 HEAD 2>/dev/null); then
 		flags+=" -X main.commit=$commit"
 	fi
-	CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o "$BIN/$name" "$package"
+	CGO_ENABLED=0 go build -trimpath -ldflags "$flags" -o "$BIN/" "$package" ./cmd/spapictl
 	printf '%s\n' "$BIN/$name"
 	;;
 *)
-	die "usage: build.sh [race [VERSION]]"
+	die "usage: build.sh [race [VERSION | spapictl]]"
 	;;
 esac

@@ -1,5 +1,5 @@
-# Whoever moves accounts into Vault with "spapictl import", for as long as that
-# takes: writes the application and the accounts, and reads no token.
+# For the person who imports: can write the application and its accounts, and see
+# which accounts there are. No token can be read.
 path "spapi/config" {
   capabilities = ["create", "read"]
 }
@@ -12,6 +12,6 @@ path "spapi/accounts/" {
   capabilities = ["list"]
 }
 
-path "spapi/accounts/*" {
+path "spapi/accounts/+" {
   capabilities = ["create", "update"]
 }

@@ -1,0 +1,128 @@
+// Copyright the vault-plugin-secrets-spapi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package consent
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+// Limits of the server. An answer may take as long as Vault's, for which the
+// client waits a minute.
+const (
+	headerLimit    = 10 * time.Second
+	requestLimit   = 30 * time.Second
+	answerLimit    = 2 * time.Minute
+	idleLimit      = time.Minute
+	largestHeader  = 32 << 10
+	largestBody    = 4 << 10
+	deliveryLimit  = 30 * time.Second // for browsers to fetch the result, slow ones as well
+	interruptLimit = 10 * time.Second // for an exchange that runs at Ctrl-C
+)
+
+// The ends of a Receiver without an outcome.
+var (
+	ErrExpired     = errors.New("nobody came back from Amazon before the link expired; run the command again for a new one")
+	ErrInterrupted = errors.New("interrupted before anybody came back from Amazon; the link cannot be used any more")
+)
+
+// Serve serves the Receiver on a listener, which it closes, until there is an
+// outcome and it was shown, the last expected state has expired, or ctx ends.
+func Serve(ctx context.Context, listener net.Listener, certificate tls.Certificate, r *Receiver) (Authorization, error) {
+	server := &http.Server{
+		Handler:           http.MaxBytesHandler(r, largestBody),
+		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+		ReadHeaderTimeout: headerLimit,
+		ReadTimeout:       requestLimit,
+		WriteTimeout:      answerLimit,
+		IdleTimeout:       idleLimit,
+		MaxHeaderBytes:    largestHeader,
+		ErrorLog:          log.New(io.Discard, "", 0), // failed handshakes of whoever passes by
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeTLS(listener, "", "") }()
+
+	done, err := r.wait(ctx, failed)
+
+	r.deliver(ctx)
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliveryLimit)
+	defer cancel()
+	_ = server.Shutdown(limit)
+	_ = server.Close()
+	return done, err
+}
+
+// wait returns the outcome, or why there is none.
+func (r *Receiver) wait(ctx context.Context, failed <-chan error) (Authorization, error) {
+	expiry, stop := r.expiry()
+	defer stop()
+	select {
+	case <-r.ended:
+		return r.outcome(nil)
+	case err := <-failed:
+		return Authorization{}, err
+	case <-expiry:
+		r.finish(context.WithoutCancel(ctx))
+		return r.outcome(ErrExpired)
+	case <-ctx.Done():
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), interruptLimit)
+		defer cancel()
+		r.finish(limit)
+		return r.outcome(ErrInterrupted)
+	}
+}
+
+// expiry is ready when the last state has expired. In the Appstore workflow it
+// never is: who logs in again gets another state.
+func (r *Receiver) expiry() (<-chan time.Time, func()) {
+	if r.LoginPath != "" {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(time.Until(r.deadline()))
+	return timer.C, func() { timer.Stop() }
+}
+
+// finish waits for an exchange that runs.
+func (r *Receiver) finish(ctx context.Context) {
+	r.mu.Lock()
+	exchange, running := r.exchange, r.phase == exchanging
+	r.mu.Unlock()
+	if !running {
+		return
+	}
+	r.notice("waiting for the answer of Vault")
+	select {
+	case <-exchange:
+	case <-ctx.Done():
+	}
+}
+
+// outcome is what came of it, or otherwise if nothing did.
+func (r *Receiver) outcome(otherwise error) (Authorization, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.phase == over {
+		return r.done, r.err
+	}
+	return Authorization{}, otherwise
+}
+
+// deliver waits until each browser that was led to the result has fetched it.
+func (r *Receiver) deliver(ctx context.Context) {
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), deliveryLimit)
+	defer cancel()
+	for r.undelivered() {
+		select {
+		case <-r.followed:
+		case <-limit.Done():
+			return
+		}
+	}
+}

@@ -78,7 +78,7 @@ func (a *amazon) exchanges(ctx context.Context, account string) (int, error) {
 	var stats struct {
 		Exchanges map[string]int `json:"exchanges"`
 	}
-	body, err := get(ctx, a.ControlURL+"/stats", "")
+	body, err := call(ctx, http.MethodGet, a.ControlURL+"/stats", "", nil)
 	if err != nil {
 		return 0, err
 	}
@@ -88,16 +88,36 @@ func (a *amazon) exchanges(ctx context.Context, account string) (int, error) {
 	return stats.Exchanges[account], nil
 }
 
+// consent is what the browser of a selling partner brings back who has confirmed
+// on Amazon's page: an authorization code.
+func (a *amazon) consent(ctx context.Context, sellingPartnerID string) (code string, err error) {
+	var answer struct {
+		Code string `json:"spapi_oauth_code"`
+	}
+	order, err := json.Marshal(map[string]string{"account": sellingPartnerID})
+	if err != nil {
+		return "", err
+	}
+	body, err := call(ctx, http.MethodPost, a.ControlURL+"/code", "", order)
+	if err != nil {
+		return "", err
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || answer.Code == "" {
+		return "", errors.New("the simulated Amazon gave no authorization code")
+	}
+	return answer.Code, nil
+}
+
 // participations calls the SP-API with an access token, as an application does.
 func (a *amazon) participations(ctx context.Context, accessToken string) (string, error) {
-	body, err := get(ctx, a.SPAPIEndpoint+participationsPath, accessToken)
+	body, err := call(ctx, http.MethodGet, a.SPAPIEndpoint+participationsPath, accessToken, nil)
 	return string(bytes.TrimSpace(body)), err
 }
 
 const participationsPath = "/sellers/v1/marketplaceParticipations"
 
-func get(ctx context.Context, url, accessToken string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+func call(ctx context.Context, method, url, accessToken string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -109,12 +129,12 @@ func get(ctx context.Context, url, accessToken string) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // Only read.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err != nil {
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("GET %s: %s", url, resp.Status)
+		return nil, fmt.Errorf("%s %s: %s", method, url, resp.Status)
 	}
-	return body, nil
+	return answer, nil
 }

@@ -44,6 +44,7 @@ func (s *show) steps(ctx context.Context) error {
 		{"registering the plugin", func() error { return s.register(ctx) }},
 		{"configuring", func() error { return s.configure(ctx) }},
 		{"adding accounts", func() error { return s.addAccounts(ctx) }},
+		{"authorizing an account", func() error { return s.authorize(ctx) }},
 		{"reading a token", func() (err error) { accessToken, err = s.readToken(ctx); return err }},
 		{"using the token", func() error { return s.useToken(ctx, accessToken) }},
 		{"looking at the lease", func() error { return s.showLease(ctx) }},
@@ -114,6 +115,38 @@ func (s *show) addAccounts(ctx context.Context) error {
 		}
 	}
 	_, err := s.vault(ctx, "list", "-detailed", "spapi/accounts")
+	return err
+}
+
+func (s *show) authorize(ctx context.Context) error {
+	const partner = "A1INITECH"
+	s.heading("A third seller authorizes the application in a browser")
+	if _, err := s.vault(ctx, "patch", "spapi/config", "application_id=amzn1.sp.solution.demo"); err != nil {
+		return err
+	}
+	table, err := s.vault(ctx, "write", "spapi/authorize/url", "account=initech", "marketplace=DE")
+	if err != nil {
+		return err
+	}
+	state, err := field(table, "state")
+	if err != nil {
+		return err
+	}
+	code, err := s.amazon.consent(ctx, partner)
+	if err != nil {
+		return err
+	}
+	for name, content := range map[string]string{"state": state, "code": code} {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
+	s.secrets.refreshTokens["initech (its code)"] = code
+	s.say("The seller opens the link, signs in at Amazon and confirms. Here, the simulated")
+	s.say("Amazon does that. It sends the browser back with a state, a code and a seller id;")
+	s.say("Vault exchanges the code by itself, and nobody ever sees the refresh token.\n")
+	_, err = s.vault(ctx, "write", "spapi/authorize/callback",
+		"state=@"+filepath.Join(s.dir, "state"), "spapi_oauth_code=@"+filepath.Join(s.dir, "code"), "selling_partner_id="+partner)
 	return err
 }
 

@@ -56,6 +56,9 @@ func TestOpenAPIListsAllOperations(t *testing.T) {
 		"config":             {"delete", "get", "patch", "post"},
 		"accounts/":          {"get"},
 		"accounts/{account}": {"delete", "get", "patch", "post"},
+		"authorize/url":      {"post"},
+		"authorize/callback": {"post"},
+		"migrate/{account}":  {"post"},
 		"token/{account}":    {"get"},
 		"info":               {"get"},
 	}, operations)
@@ -65,10 +68,12 @@ func TestPathHelp(t *testing.T) {
 	t.Parallel()
 	m := shared.newMount(t)
 	for path, mentions := range map[string][]string{
-		"":              {"Selling Partner", "config", "accounts", "token"},
+		"":              {"Selling Partner", "config", "accounts", "authorize", "migrate", "token"},
 		"config":        {"client_id", "client_secret", "lwa_endpoint", "180 days", "never returned"},
-		"accounts":      {"key_info", "after", "limit"},
+		"accounts":      {"key_info", "after", "limit", "expires_before"},
 		"accounts/acme": {"refresh_token", "fingerprint", "enabled", "verify"},
+		"authorize/url": {"marketplace", "reauthorize", "force", "amazon_callback_uri"},
+		"migrate/acme":  {"mws_auth_token", "2024-03-27"},
 		"token/acme":    {"min_ttl", "x-amz-access-token", "rotation_period"},
 		"info":          {"SPAPI_ALLOWED_ENDPOINTS", "allowed_endpoints"},
 	} {

@@ -130,15 +130,18 @@ func TestStateBeforeAnythingIsSent(t *testing.T) {
 func TestCallbackWithoutASlot(t *testing.T) {
 	t.Parallel()
 	h := newAuthorizingHarness(t)
-	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, time.Second })
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.MaxConcurrentExchanges, c.RequestTimeout = 1, time.Minute })
 	callback := h.given(store.Authorization{Account: "shop"})
 	h.authorize("acme")
-	h.amazon.SetAccountFault("acme", amazontest.Fault{Kind: amazontest.FaultHang})
+	release := h.amazon.Hold()
 	waiting := h.readers(h.context(), "acme", 1)
 	require.NoError(t, h.amazon.WaitInFlight(t.Context(), 1))
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout = time.Second })
 	failed := h.refusedCallback(callback)
 	require.Equal(t, fault.Unavailable, failed.Kind)
-	<-waiting
+	require.Contains(t, failed.Error(), "no slot")
+	release()
+	require.NoError(t, (<-waiting).err)
 	_, err := h.CompleteAuthorization(h.context(), callback)
 	require.NoError(t, err)
 }

@@ -4,6 +4,7 @@
 package spapi
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -67,6 +68,9 @@ func message(failed *fault.Error, mount string) string {
 
 // nextStep says what to do about an error.
 func nextStep(failed *fault.Error, mount string) string {
+	if failed.Spent {
+		return fmt.Sprintf("Begin again with: vault write %sauthorize/url account=%s …", mount, cmp.Or(failed.Account, "…"))
+	}
 	switch failed.Kind {
 	case fault.NotConfigured:
 		if failed.Field != "" {
@@ -79,10 +83,6 @@ func nextStep(failed *fault.Error, mount string) string {
 		return fmt.Sprintf("Enable it with: vault patch %saccounts/%s enabled=true", mount, failed.Account)
 	case fault.InvalidGrant:
 		return fmt.Sprintf("The selling partner has to authorize the application again: vault write %[1]sauthorize/url account=%[2]s reauthorize=true marketplace=…, or with a refresh token that you have: vault write %[1]saccounts/%[2]s refresh_token=@file", mount, failed.Account)
-	case fault.InvalidCode:
-		return fmt.Sprintf("A code works once, within 5 minutes: begin again with vault write %sauthorize/url account=%s …", mount, failed.Account)
-	case fault.InvalidState:
-		return fmt.Sprintf("Begin again with: vault write %sauthorize/url account=…", mount)
 	case fault.InvalidMWS, fault.Removed:
 		return fmt.Sprintf("Have the selling partner authorize the application instead: vault write %sauthorize/url account=%s marketplace=…", mount, failed.Account)
 	case fault.Full:

@@ -25,14 +25,16 @@ written to "authorize/callback": state, spapi_oauth_code and selling_partner_id.
 Where an authorization begins in Amazon's Appstore, pass on what Amazon opened
 the log-in page with: amazon_callback_uri, amazon_state and selling_partner_id.
 
-An account that exists is authorized again only with reauthorize=true, and by
-another selling partner or in another region only with force=true.
+An account that exists is authorized again only with reauthorize=true. Another
+selling partner or region than the account's, or an account of which the selling
+partner is not known, takes force=true, too.
 `
 	authorizeCallbackHelpSynopsis    = `Complete an authorization with what Amazon sent back.`
 	authorizeCallbackHelpDescription = `
 Exchanges the authorization code and stores the account with its refresh token,
-which is not answered. Each state is good for one callback. It can be used again
-if Amazon could not be reached; it is spent once Amazon has answered.
+which is not answered. Each state is good for one callback. It is given back where
+Amazon did not look at the code: it could not be reached, failed, throttled, or
+refused the application's own credentials. Otherwise it is spent.
 `
 	defaultStateTTL = 15 * time.Minute
 	minStateTTL     = time.Second

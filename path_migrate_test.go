@@ -94,6 +94,7 @@ func TestMigrationThatIsRefused(t *testing.T) {
 		"unknown token":    {"shop", "mws_auth_token", "amzn.mws.other", "InvalidInput: Invalid input."},
 		"bad region":       {"shop", "region", "us", `"region"`},
 		"another partner":  {"acme", "region", "na", `"selling_partner_id"`},
+		"dots in a name":   {"a..b", "region", "na", "two dots"},
 		"unexpected field": {"shop", "marketplace", "US", `"marketplace"`},
 	} {
 		text := m.badRequest(logical.UpdateOperation, "migrate/"+c.path, withField(good, c.field, c.value))

@@ -164,8 +164,12 @@ func checkPathFields(req *logical.Request, data *framework.FieldData) error {
 			return fault.BadField(name, "has another value in the path than in the body")
 		}
 	}
-	if name, ok := data.Raw["account"].(string); ok && len(name) > maxNameLength {
+	name, _ := data.Raw["account"].(string)
+	switch {
+	case len(name) > maxNameLength:
 		return fault.BadField("account", "is longer than %d bytes", maxNameLength)
+	case strings.Contains(name, ".."):
+		return fault.BadField("account", "must not hold two dots in a row, which Vault's storage refuses")
 	}
 	return nil
 }

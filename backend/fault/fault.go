@@ -56,6 +56,8 @@ type Error struct {
 	Description string // Amazon's own text, bounded and scrubbed
 	RequestID   string // Amazon's request id, which its support asks for
 
+	// Spent says that what was sent cannot be sent again, whatever the kind.
+	Spent      bool
 	RetryAfter time.Duration // how long Amazon asked to wait; 0 if it did not
 	Cause      error         // for the log only; never part of the text
 }

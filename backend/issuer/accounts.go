@@ -28,12 +28,15 @@ type AccountChange struct {
 	// Apply sets the other fields that the write names. It runs on the stored
 	// account, or on the defaults, and may run more than once.
 	Apply func(*store.Account) error
+
+	credentialID string // of RefreshToken; one for all attempts to store it
 }
 
 // WriteAccount stores a change of an account. unproven is why its new refresh
 // token could not be proven and was stored all the same, if so. A refresh token
 // that Amazon refuses is not stored.
 func (i *Issuer) WriteAccount(ctx context.Context, change AccountChange) (written *store.Account, unproven *fault.Error, err error) {
+	change.credentialID = store.NewID()
 	stored, err := i.store.Account(ctx, change.Name)
 	if err != nil {
 		return nil, nil, err
@@ -63,11 +66,22 @@ type proof struct {
 	irreplaceable bool
 }
 
+// belongsTo makes the token one of the account as it is stored.
+func (p *proof) belongsTo(account *store.Account) {
+	if p.token != nil {
+		p.token.accountGeneration = account.Generation
+	}
+}
+
 // saveAccount stores a change whose refresh token, if it has one, was proven.
 func (i *Issuer) saveAccount(ctx context.Context, change AccountChange, p proof) (written *store.Account, err error) {
 	var sameToken bool
 	write := func(ctx context.Context) error {
 		return i.store.UpdateAccount(ctx, change.Name, func(stored *store.Account) (*store.Account, error) {
+			if stored != nil && stored.CredentialID == change.credentialID {
+				p.belongsTo(stored)
+				return stored, nil // by an attempt whose answer was lost
+			}
 			account, err := i.mergeAccount(stored, change)
 			if err != nil {
 				return nil, err
@@ -75,7 +89,7 @@ func (i *Issuer) saveAccount(ctx context.Context, change AccountChange, p proof)
 			sameToken = stored != nil && stored.Generation == account.Generation
 			if p.token != nil {
 				account.RefreshToken, account.VerifiedAt = p.refreshToken, p.token.IssuedAt.UTC()
-				p.token.accountGeneration = account.Generation
+				p.belongsTo(account)
 			}
 			if p.unproven != nil {
 				account.UnprovenBecause = p.unproven.Error()
@@ -127,7 +141,7 @@ func (i *Issuer) mergeAccount(stored *store.Account, change AccountChange) (*sto
 	}
 	if !change.RefreshToken.IsZero() {
 		account.RefreshToken, account.Fingerprint = change.RefreshToken, ""
-		account.CredentialID, account.VerifiedAt, account.UnprovenBecause = store.NewID(), time.Time{}, ""
+		account.CredentialID, account.VerifiedAt, account.UnprovenBecause = change.credentialID, time.Time{}, ""
 	}
 	if err := change.Apply(account); err != nil {
 		return nil, err
@@ -260,13 +274,27 @@ func (a *AccountInfo) addLive(live state) {
 	}
 }
 
-// readsAtOnce is how many accounts are read at the same time for a list: each is a
-// call of the plugin to Vault, and mostly waits.
-const readsAtOnce = 8
-
 // Accounts reads accounts for a list, in the order of their names. One that was
 // deleted meanwhile is left out.
 func (i *Issuer) Accounts(ctx context.Context, names []string) ([]*AccountInfo, error) {
+	return i.SelectAccounts(ctx, names, AccountFilter{}, len(names))
+}
+
+// AccountFilter selects accounts. The zero value selects all.
+type AccountFilter struct {
+	State         store.State
+	ExpiresBefore time.Time // selects those whose authorization is known to lapse before
+}
+
+func (f AccountFilter) selects(info *AccountInfo) bool {
+	expires := info.AuthorizationExpiresAt
+	return (f.State == "" || info.State == f.State) &&
+		(f.ExpiresBefore.IsZero() || (!expires.IsZero() && expires.Before(f.ExpiresBefore)))
+}
+
+// SelectAccounts is Accounts for the first so many that a filter selects. It reads
+// as many as it takes to find them, at worst all.
+func (i *Issuer) SelectAccounts(ctx context.Context, names []string, filter AccountFilter, limit int) ([]*AccountInfo, error) {
 	withStatus, err := i.store.StatusNames(ctx)
 	if err != nil {
 		return nil, err
@@ -275,6 +303,34 @@ func (i *Issuer) Accounts(ctx context.Context, names []string) ([]*AccountInfo, 
 	if err != nil {
 		return nil, err
 	}
+	var selected []*AccountInfo
+	for chunk := range slices.Chunk(names, readTogether) {
+		infos, err := i.readAccounts(ctx, chunk, withStatus, inForce)
+		if err != nil {
+			return nil, err
+		}
+		for _, info := range infos {
+			if len(selected) == limit {
+				return selected, nil
+			}
+			if info != nil && filter.selects(info) {
+				selected = append(selected, info)
+			}
+		}
+	}
+	return selected, nil
+}
+
+const (
+	// readTogether is how many accounts a filter may read in vain at the end.
+	readTogether = 256
+	// readsAtOnce is how many of them are read at the same time: each is a call of
+	// the plugin to Vault, and mostly waits.
+	readsAtOnce = 8
+)
+
+// readAccounts reads accounts, nil for each that does not exist.
+func (i *Issuer) readAccounts(ctx context.Context, names []string, withStatus map[string]bool, inForce *settings) ([]*AccountInfo, error) {
 	infos := make([]*AccountInfo, len(names))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(readsAtOnce)
@@ -294,41 +350,5 @@ func (i *Issuer) Accounts(ctx context.Context, names []string) ([]*AccountInfo, 
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(infos, func(info *AccountInfo) bool { return info == nil }), nil
-}
-
-// AccountFilter selects accounts. The zero value selects all.
-type AccountFilter struct {
-	State         store.State
-	ExpiresBefore time.Time // selects those whose authorization is known to lapse before
-}
-
-func (f AccountFilter) selects(info *AccountInfo) bool {
-	expires := info.AuthorizationExpiresAt
-	return (f.State == "" || info.State == f.State) &&
-		(f.ExpiresBefore.IsZero() || (!expires.IsZero() && expires.Before(f.ExpiresBefore)))
-}
-
-// SelectAccounts is Accounts for the first so many that a filter selects. It reads
-// as many as it takes to find them, at worst all.
-func (i *Issuer) SelectAccounts(ctx context.Context, names []string, filter AccountFilter, limit int) ([]*AccountInfo, error) {
-	var selected []*AccountInfo
-	for chunk := range slices.Chunk(names, limit) {
-		infos, err := i.Accounts(ctx, chunk)
-		if err != nil {
-			return nil, err
-		}
-		for _, info := range infos {
-			if filter.selects(info) {
-				selected = append(selected, info)
-			}
-			if len(selected) == limit {
-				return selected, nil
-			}
-		}
-	}
-	return selected, nil
+	return infos, group.Wait()
 }

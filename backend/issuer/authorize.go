@@ -61,13 +61,11 @@ func (i *Issuer) BeginAuthorization(ctx context.Context, r AuthorizationRequest)
 	if err := mayAuthorize(&r.Authorization, stored, settings); err != nil {
 		return nil, err
 	}
-	if stored != nil {
-		r.Kind = cmp.Or(r.Kind, stored.Kind)
-		if !r.Force {
-			r.SellingPartnerID = cmp.Or(r.SellingPartnerID, stored.SellingPartnerID)
-		}
+	if stored == nil {
+		r.Kind = cmp.Or(r.Kind, sellingpartner.Seller)
+	} else {
+		r.inherit(stored, settings)
 	}
-	r.Kind = cmp.Or(r.Kind, sellingpartner.Seller)
 	r.ClientID, r.RedirectURI = config.ClientID, cmp.Or(r.RedirectURI, config.RedirectURI)
 	r.ExpiresAt = i.now().Add(r.TTL).UTC().Truncate(time.Second)
 	link, err := r.link(config.ApplicationID)
@@ -79,6 +77,19 @@ func (i *Issuer) BeginAuthorization(ctx context.Context, r AuthorizationRequest)
 		return nil, err
 	}
 	return &BegunAuthorization{URL: link(state), State: state, ExpiresAt: r.ExpiresAt}, nil
+}
+
+// inherit leaves what the stored account says as it is, unless the request says
+// otherwise.
+func (r *AuthorizationRequest) inherit(stored *store.Account, s *settings) {
+	r.Exists = true
+	r.Kind = cmp.Or(r.Kind, stored.Kind)
+	if r.Region == string(s.regionOf(&stored.Profile)) {
+		r.Region = stored.Region // which may be that of the config
+	}
+	if !r.Force {
+		r.SellingPartnerID = cmp.Or(r.SellingPartnerID, stored.SellingPartnerID)
+	}
 }
 
 // link returns what makes the link with a state, so that nothing is stored for a
@@ -108,13 +119,17 @@ func (r *AuthorizationRequest) link(applicationID string) (func(state credential
 // an account.
 func mayAuthorize(a *store.Authorization, stored *store.Account, s *settings) error {
 	switch {
+	case stored == nil && a.Exists:
+		return fault.BadField("account", "was deleted meanwhile")
 	case stored == nil:
 		return nil
 	case !a.Reauthorize:
 		return fault.BadField("account", "exists already; its refresh token is replaced only with reauthorize=true")
 	case a.Force:
 		return nil
-	case a.SellingPartnerID != "" && stored.SellingPartnerID != "" && a.SellingPartnerID != stored.SellingPartnerID:
+	case stored.SellingPartnerID == "":
+		return fault.BadField("selling_partner_id", "of the account is not known, so that any selling partner could take its place; write it to the account first, or say force=true to authorize/url")
+	case a.SellingPartnerID != "" && a.SellingPartnerID != stored.SellingPartnerID:
 		return fault.BadField("selling_partner_id", "is not that of the account; another selling partner needs an account of its own, or force=true on authorize/url")
 	}
 	if region := s.regionOf(&stored.Profile); a.Region != "" && a.Region != string(region) {
@@ -135,6 +150,11 @@ type Callback struct {
 // account. Of several callbacks with one state, one gets so far. What was claimed
 // is finished, whether the caller waits or not: a code works once.
 func (i *Issuer) CompleteAuthorization(ctx context.Context, callback Callback) (*AccountInfo, error) {
+	leave, err := i.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	ctx = context.WithoutCancel(ctx)
 	config, settings, err := i.readConfig(ctx)
 	if err != nil {
@@ -145,23 +165,32 @@ func (i *Issuer) CompleteAuthorization(ctx context.Context, callback Callback) (
 		return nil, err
 	}
 	if asked == nil {
-		return nil, fault.New(fault.InvalidState, "the state is unknown: it was used before, expired a while ago, or was never given out here")
+		return nil, &fault.Error{Kind: fault.InvalidState, Spent: true, Message: "the state is unknown: it was used before, expired a while ago, or was never given out here"}
 	}
 	given := *asked
 	given.SellingPartnerID = callback.SellingPartnerID
 	answer, err := i.exchangeGiven(ctx, asked, &given, callback.Code, config, settings)
+	if err != nil && spares(fault.KindOf(err)) {
+		return nil, i.giveBack(ctx, callback.State, asked, err)
+	}
+	var account *AccountInfo
+	if err == nil {
+		account, err = i.storeAuthorized(ctx, &given, answer, config.ClientID, settings)
+	}
+	// If this fails it is tidied later, and stays claimed until then.
+	_ = i.store.RemoveAuthorization(ctx, callback.State)
 	if err != nil {
 		failed := fault.Of(err).OfAccount(asked.Account)
-		i.logger.Warn("an authorization could not be completed", append([]any{"account", asked.Account}, logged(failed)...)...)
-		if spares(failed.Kind) {
-			return nil, i.giveBack(ctx, callback.State, asked, failed)
-		}
-		i.spend(ctx, callback.State)
+		failed.Spent = true
+		i.logUnauthorized(failed)
 		return nil, failed
 	}
-	account, err := i.storeAuthorized(ctx, &given, answer, settings)
-	i.spend(ctx, callback.State)
-	return account, err
+	return account, nil
+}
+
+// logUnauthorized logs an authorization that did not become an account.
+func (i *Issuer) logUnauthorized(failed *fault.Error) {
+	i.logger.Warn("an authorization could not be completed", append([]any{"account", failed.Account}, logged(failed)...)...)
 }
 
 // exchangeGiven exchanges the code of the authorization that was given, if it is
@@ -196,20 +225,15 @@ func spares(kind fault.Kind) bool {
 }
 
 // giveBack lets another callback use the state, and says so.
-func (i *Issuer) giveBack(ctx context.Context, state credential.Secret, asked *store.Authorization, failed *fault.Error) error {
-	told := *failed
+func (i *Issuer) giveBack(ctx context.Context, state credential.Secret, asked *store.Authorization, err error) error {
+	failed := fault.Of(err).OfAccount(asked.Account)
 	if err := i.store.ReturnAuthorization(ctx, state, asked); err != nil {
-		told.Message += " (and the state could not be given back: the authorization has to be begun again)"
+		failed.Spent = true
 	} else {
-		told.Message += " (the state can be used again until " + asked.ExpiresAt.Format(time.RFC3339) + ")"
+		failed.Message += " (the state can be used again until " + asked.ExpiresAt.Format(time.RFC3339) + ")"
 	}
-	return &told
-}
-
-// spend removes a state that was claimed. If that fails it is tidied later, and
-// stays claimed until then.
-func (i *Issuer) spend(ctx context.Context, state credential.Secret) {
-	_ = i.store.RemoveAuthorization(ctx, state)
+	i.logUnauthorized(failed)
+	return failed
 }
 
 // exchangeCode exchanges an authorization code, which works once.
@@ -224,11 +248,21 @@ func (i *Issuer) exchangeCode(ctx context.Context, config *store.Config, s *sett
 }
 
 // storeAuthorized stores the account that came of an authorization, which a
-// selling partner gave. Its access token goes into memory.
-func (i *Issuer) storeAuthorized(ctx context.Context, a *store.Authorization, answer lwa.Token, s *settings) (*AccountInfo, error) {
+// selling partner gave to the application of that client id. Its access token goes
+// into memory.
+func (i *Issuer) storeAuthorized(ctx context.Context, a *store.Authorization, answer lwa.Token, clientID string, s *settings) (*AccountInfo, error) {
 	account, err := i.saveAccount(ctx, AccountChange{
-		Name: a.Account, RefreshToken: answer.RefreshToken,
-		Allow: func(stored *store.Account) error { return mayAuthorize(a, stored, s) },
+		Name: a.Account, RefreshToken: answer.RefreshToken, credentialID: store.NewID(),
+		Allow: func(stored *store.Account) error {
+			config, err := i.store.Config(ctx)
+			switch {
+			case err != nil:
+				return err
+			case config == nil || config.ClientID != clientID:
+				return fault.New(fault.Conflict, "client_id of the config was changed meanwhile: the authorization is for the application before")
+			}
+			return mayAuthorize(a, stored, s)
+		},
 		Apply: func(account *store.Account) error {
 			now := i.now().UTC().Truncate(time.Second)
 			account.SellingPartnerID = a.SellingPartnerID
@@ -245,7 +279,7 @@ func (i *Issuer) storeAuthorized(ctx context.Context, a *store.Authorization, an
 	}, proof{token: newToken(answer, "", s), refreshToken: answer.RefreshToken, irreplaceable: true})
 	if err != nil {
 		lost := fault.Of(err).OfAccount(a.Account)
-		i.logger.Error("an account was authorized at Amazon, but could not be stored: the authorization has to be begun again", append([]any{"account", a.Account}, logged(lost)...)...)
+		i.logger.Error("an account was authorized at Amazon, but could not be stored", append([]any{"account", a.Account}, logged(lost)...)...)
 		return nil, lost
 	}
 	i.logger.Info("an account was authorized", "account", account.Name, "selling_partner_id", account.SellingPartnerID, "request_id", answer.RequestID)

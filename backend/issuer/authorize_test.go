@@ -210,9 +210,11 @@ func TestCallbackWhileStorageFails(t *testing.T) {
 		return nil
 	}
 	h.storage.beforePut.Store(&failAlways)
-	require.Equal(t, fault.Storage, h.refusedCallback(callback).Kind)
+	failed := h.refusedCallback(callback)
+	require.Equal(t, fault.Storage, failed.Kind)
+	require.True(t, failed.Spent)
 	h.storage.beforePut.Store(nil)
-	require.Equal(t, 1, h.log.with("[ERROR]", "has to be begun again", "account=second", "the disk is full"))
+	require.Equal(t, 1, h.log.with("[ERROR]", "could not be stored", "account=second", "the disk is full"))
 	require.Equal(t, before, h.storedRefreshToken("second"))
 	require.Equal(t, fault.InvalidState, h.refusedCallback(callback).Kind, "the code is spent, and so is the state")
 }
@@ -235,7 +237,7 @@ func TestStateThatCannotBeGivenBack(t *testing.T) {
 	h.storage.beforePut.Store(&failSecond)
 	failed := h.refusedCallback(callback)
 	require.Equal(t, fault.Unavailable, failed.Kind)
-	require.Contains(t, failed.Error(), "has to be begun again")
+	require.True(t, failed.Spent)
 	require.Equal(t, fault.InvalidState, h.refusedCallback(callback).Kind)
 }
 
@@ -282,6 +284,7 @@ func TestReauthorizationDuringAnExchange(t *testing.T) {
 	t.Parallel()
 	h := newAuthorizingHarness(t)
 	h.authorize("acme")
+	h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.SellingPartnerID = partner })
 	callback := h.given(store.Authorization{Account: "acme", Reauthorize: true})
 	release := h.amazon.Hold()
 	waiting := h.readers(h.context(), "acme", 1)
@@ -336,7 +339,7 @@ func TestRegionOfAMigration(t *testing.T) {
 	t.Parallel()
 	h := newAuthorizingHarness(t)
 	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.SPAPIEndpoint, c.Region = "", "eu" })
-	h.writeAccount(issuer.AccountChange{Name: "acme", RefreshToken: credential.New("Atzr|x")}, func(a *store.Account) { a.Region = "fe" })
+	h.writeAccount(issuer.AccountChange{Name: "acme", RefreshToken: credential.New("Atzr|x")}, func(a *store.Account) { a.Region, a.SellingPartnerID = "fe", partner })
 	h.amazon.OfferMigration(clientID, partner, "1234", "amzn.mws.token")
 	recorder := &callRecorder{}
 	i := issuer.New(issuer.Options{Store: h.store, LWA: h.lwa, SellingPartner: recorder, PermitEndpoint: h.permit, Logger: hclog.NewNullLogger(), Now: h.clock.Now})

@@ -47,6 +47,17 @@ func (r *record) begin(f *flight) *flight {
 	return f
 }
 
+// enter lets Close wait for what has to be finished, until leave is called.
+func (i *Issuer) enter() (leave func(), err error) {
+	i.gate.Lock()
+	defer i.gate.Unlock()
+	if i.closed {
+		return nil, fault.New(fault.Unavailable, "the plugin is shutting down")
+	}
+	i.flights.Add(1)
+	return i.flights.Done, nil
+}
+
 // spawn runs what outlives the request that asked for it; false when closing.
 func (i *Issuer) spawn(run func()) bool {
 	i.gate.Lock()

@@ -38,10 +38,16 @@ type countingStorage struct {
 	*logical.InmemStorage
 	calls atomic.Int64
 	puts  atomic.Int64
+	lists atomic.Int64
 	// beforePut runs before an entry is written; its error is that of the write.
 	beforePut atomic.Pointer[func(ctx context.Context, key string) error]
 	// afterGet runs when an entry was read, before the reader has it.
 	afterGet atomic.Pointer[func(key string)]
+	// beforeDelete runs before an entry is deleted.
+	beforeDelete atomic.Pointer[func(key string)]
+	// lostOnce is the prefix of a key of which one write is to fail whose effect
+	// remains.
+	lostOnce atomic.Pointer[string]
 	// lost makes writes fail whose effect remains, as a broken connection does.
 	lost atomic.Bool
 }
@@ -50,6 +56,7 @@ var errLost = errors.New("the answer was lost")
 
 func (s *countingStorage) List(ctx context.Context, prefix string) ([]string, error) {
 	s.calls.Add(1)
+	s.lists.Add(1)
 	return s.InmemStorage.List(ctx, prefix)
 }
 
@@ -71,6 +78,9 @@ func (s *countingStorage) Put(ctx context.Context, entry *logical.StorageEntry) 
 		}
 	}
 	err := s.InmemStorage.Put(ctx, entry)
+	if once := s.lostOnce.Load(); once != nil && strings.HasPrefix(entry.Key, *once) && s.lostOnce.CompareAndSwap(once, nil) {
+		return errLost
+	}
 	if s.lost.Load() {
 		return errLost
 	}
@@ -79,6 +89,9 @@ func (s *countingStorage) Put(ctx context.Context, entry *logical.StorageEntry) 
 
 func (s *countingStorage) Delete(ctx context.Context, key string) error {
 	s.calls.Add(1)
+	if hook := s.beforeDelete.Load(); hook != nil {
+		(*hook)(key)
+	}
 	err := s.InmemStorage.Delete(ctx, key)
 	if s.lost.Load() {
 		return errLost

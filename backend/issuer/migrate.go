@@ -23,6 +23,11 @@ type Migration struct {
 // Migrate exchanges an MWS authorization for a refresh token and stores the
 // account. Amazon has removed the operation that this needs: fault.Removed then.
 func (i *Issuer) Migrate(ctx context.Context, m Migration) (*AccountInfo, error) {
+	leave, err := i.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	config, settings, err := i.readConfig(ctx)
 	if err != nil {
 		return nil, err
@@ -42,15 +47,17 @@ func (i *Issuer) Migrate(ctx context.Context, m Migration) (*AccountInfo, error)
 		region = settings.region
 	}
 	code, err := i.migrationCode(ctx, config, settings, region, m.MWS)
-	if err != nil {
-		return nil, fault.Of(err).OfAccount(m.Account)
+	var answer lwa.Token
+	if err == nil {
+		ctx = context.WithoutCancel(ctx) // a code works once
+		answer, err = i.exchangeCode(ctx, config, settings, code, "")
 	}
-	ctx = context.WithoutCancel(ctx) // a code works once
-	answer, err := i.exchangeCode(ctx, config, settings, code, "")
 	if err != nil {
-		return nil, fault.Of(err).OfAccount(m.Account)
+		failed := fault.Of(err).OfAccount(m.Account)
+		i.logUnauthorized(failed)
+		return nil, failed
 	}
-	return i.storeAuthorized(ctx, a, answer, settings)
+	return i.storeAuthorized(ctx, a, answer, config.ClientID, settings)
 }
 
 // migrationCode asks for the authorization code of an MWS authorization.

@@ -49,8 +49,10 @@ func kindOf(code string) fault.Kind {
 
 func messageOf(kind fault.Kind, grant grant) string {
 	switch kind {
-	case fault.InvalidGrant, fault.InvalidCode:
+	case fault.InvalidGrant:
 		return "Amazon refuses the " + string(grant)
+	case fault.InvalidCode: // source: SP-API documentation, "Website Authorization Workflow"
+		return "Amazon refuses the authorization code, which works once, within 5 minutes"
 	case fault.InvalidClient:
 		return "Amazon refuses the application's client id or client secret"
 	case fault.UnauthorizedClient:

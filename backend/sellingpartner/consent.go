@@ -59,6 +59,9 @@ func (c Consent) Confirmation(callbackURI, amazonState string) (string, error) {
 		return "", err
 	}
 	query := callback.Query()
+	for _, ours := range []string{"application_id", "redirect_uri", "version"} {
+		query.Del(ours) // the URI came from a browser
+	}
 	query.Set("amazon_state", amazonState)
 	return c.complete(*callback, query), nil
 }

@@ -29,6 +29,8 @@ const (
 	// keptExpired is how long an expired entry stays, for a callback that comes too
 	// late to be told so.
 	keptExpired = time.Hour
+	// maxTidied bounds what is removed each minute, which has to be quick.
+	maxTidied = 500
 )
 
 // Authorization is what was asked of a selling partner, and what the account will
@@ -43,6 +45,7 @@ type Authorization struct {
 	Kind             string    `json:"kind,omitempty"`
 	MarketplaceIDs   []string  `json:"marketplace_ids,omitempty"`
 	Metadata         Metadata  `json:"metadata,omitempty"`
+	Exists           bool      `json:"exists,omitempty"`      // the account did, when this was asked for
 	Reauthorize      bool      `json:"reauthorize,omitempty"` // the account may exist
 	Force            bool      `json:"force,omitempty"`       // and be another selling partner's or region's
 }
@@ -62,17 +65,38 @@ func (s *Store) AddAuthorization(ctx context.Context, a Authorization, now time.
 	if err != nil {
 		return credential.Secret{}, err
 	}
-	waiting := 0
-	for _, name := range names {
-		if expiryOf(name).After(now) {
-			waiting++
+	if len(names) >= MaxAuthorizations {
+		// Room is made of those that expired; nobody waits for all of them to go.
+		left, err := s.removeExpired(ctx, names, now, 2)
+		if err != nil {
+			return credential.Secret{}, err
 		}
-	}
-	if waiting >= MaxAuthorizations {
-		return credential.Secret{}, fault.New(fault.Full, "%d authorizations wait for their callback already, which is as many as may", waiting)
+		if left >= MaxAuthorizations {
+			return credential.Secret{}, fault.New(fault.Full, "%d authorizations wait for their callback already, which is as many as may", left)
+		}
 	}
 	state := newState(a.ExpiresAt)
 	return state, s.putAuthorization(ctx, state, a, false)
+}
+
+// removeExpired removes at most limit authorizations that had expired at a time,
+// and returns how many there still are.
+func (s *Store) removeExpired(ctx context.Context, names []string, at time.Time, limit int) (left int, err error) {
+	left = len(names)
+	for _, name := range names {
+		if limit == 0 {
+			break
+		}
+		if expiryOf(name).After(at) {
+			continue
+		}
+		if err := s.remove(ctx, prefixAuthorization+name, "authorization"); err != nil {
+			return left, err
+		}
+		left--
+		limit--
+	}
+	return left, nil
 }
 
 // ClaimAuthorization returns the authorization of a state to one callback only;
@@ -91,9 +115,16 @@ func (s *Store) ClaimAuthorization(ctx context.Context, state credential.Secret)
 		return nil, err
 	}
 	if entry.Claimed {
-		return nil, &fault.Error{Kind: fault.InvalidState, Account: entry.Account, Message: "the state was used before"}
+		return nil, &fault.Error{Kind: fault.InvalidState, Account: entry.Account, Spent: true, Message: "the state was used before"}
 	}
-	return &entry.Authorization, s.putAuthorization(ctx, state, entry.Authorization, true)
+	if err := s.putAuthorization(ctx, state, entry.Authorization, true); err != nil {
+		// It may have been stored all the same.
+		if s.putAuthorization(context.WithoutCancel(ctx), state, entry.Authorization, false) != nil {
+			fault.Of(err).Message += ", and the state may be spent by it"
+		}
+		return nil, err
+	}
+	return &entry.Authorization, nil
 }
 
 // ReturnAuthorization undoes a claim, so that another callback may come.
@@ -109,34 +140,26 @@ func (s *Store) RemoveAuthorization(ctx context.Context, state credential.Secret
 }
 
 func (s *Store) putAuthorization(ctx context.Context, state credential.Secret, a Authorization, claimed bool) error {
-	s.authorizations.Store(true)
+	defer s.authorizations.Store(true) // also if it failed: it may have been stored all the same
 	return s.write(ctx, prefixAuthorization+nameOf(state), "authorization", authorizationEntry{currentVersion(), a, claimed})
 }
 
-// TidyAuthorizations removes what expired a while ago. It reads no entry, and
-// calls nobody where none can be.
+// TidyAuthorizations removes what expired a while ago, a part at a time. It reads no
+// entry, and calls nobody where none can be. No callback waits for it: what it
+// removes, none can use.
 func (s *Store) TidyAuthorizations(ctx context.Context, now time.Time) error {
-	if !s.authorizations.Load() {
+	if !s.authorizations.Swap(false) {
 		return nil
 	}
-	s.authorizationLock.Lock()
-	defer s.authorizationLock.Unlock()
 	names, err := s.list(ctx, prefixAuthorization, "authorizations")
-	if err != nil {
-		return err
-	}
 	left := len(names)
-	for _, name := range names {
-		if expiryOf(name).Add(keptExpired).After(now) {
-			continue
-		}
-		if err := s.remove(ctx, prefixAuthorization+name, "authorization"); err != nil {
-			return err
-		}
-		left--
+	if err == nil {
+		left, err = s.removeExpired(ctx, names, now.Add(-keptExpired), maxTidied)
 	}
-	s.authorizations.Store(left > 0)
-	return nil
+	if err != nil || left > 0 {
+		s.authorizations.Store(true)
+	}
+	return err
 }
 
 // AuthorizationsMayExist says that another node may have written some.

@@ -119,6 +119,9 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { kept.sent.Store(true) },
 	}))
+	if kept.once {
+		req.GetBody = nil // with it, net/http repeats what an HTTP/2 server gave back
+	}
 	if r.userAgent != "" {
 		req.Header.Set("User-Agent", r.userAgent)
 	}

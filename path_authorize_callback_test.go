@@ -47,6 +47,7 @@ func TestCallbackThatIsRefused(t *testing.T) {
 		}
 		text := m.badRequest(logical.UpdateOperation, "authorize/callback", callback)
 		require.Contains(t, text, c.says, name)
+		require.Equal(t, c.says == "unknown", strings.Contains(text, "Begin again with: vault write spapi/authorize/url account=…"), name)
 		require.NotContains(t, text, good["state"], name)
 		require.NotContains(t, text, good["spapi_oauth_code"], name)
 	}

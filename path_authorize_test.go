@@ -176,6 +176,9 @@ func TestReauthorization(t *testing.T) {
 	after := m.read("accounts/acme")
 	require.NotEqual(t, before["refresh_token_fingerprint"], after["refresh_token_fingerprint"])
 	require.NotEqual(t, token, m.read("token/acme")["access_token"], "what the old authorization yielded is not served any more")
+	again := m.begin(map[string]any{"account": "acme", "marketplace": "US", "reauthorize": true})
+	m.ok(logical.UpdateOperation, "authorize/callback", m.consent(again.url, testPartner))
+	require.NotEqual(t, after["refresh_token_fingerprint"], m.read("accounts/acme")["refresh_token_fingerprint"])
 	for _, changed := range []string{"refresh_token_fingerprint", "authorized_at", "authorization_expires_at", "last_exchange_at", "updated_at"} {
 		delete(before, changed)
 		delete(after, changed)

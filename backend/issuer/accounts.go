@@ -66,21 +66,13 @@ type proof struct {
 	irreplaceable bool
 }
 
-// belongsTo makes the token one of the account as it is stored.
-func (p *proof) belongsTo(account *store.Account) {
-	if p.token != nil {
-		p.token.accountGeneration = account.Generation
-	}
-}
-
 // saveAccount stores a change whose refresh token, if it has one, was proven.
 func (i *Issuer) saveAccount(ctx context.Context, change AccountChange, p proof) (written *store.Account, err error) {
 	var sameToken bool
 	write := func(ctx context.Context) error {
 		return i.store.UpdateAccount(ctx, change.Name, func(stored *store.Account) (*store.Account, error) {
 			if stored != nil && stored.CredentialID == change.credentialID {
-				p.belongsTo(stored)
-				return stored, nil // by an attempt whose answer was lost
+				return stored, nil // by the attempt before, whose answer was lost
 			}
 			account, err := i.mergeAccount(stored, change)
 			if err != nil {
@@ -89,7 +81,7 @@ func (i *Issuer) saveAccount(ctx context.Context, change AccountChange, p proof)
 			sameToken = stored != nil && stored.Generation == account.Generation
 			if p.token != nil {
 				account.RefreshToken, account.VerifiedAt = p.refreshToken, p.token.IssuedAt.UTC()
-				p.belongsTo(account)
+				p.token.accountGeneration = account.Generation
 			}
 			if p.unproven != nil {
 				account.UnprovenBecause = p.unproven.Error()

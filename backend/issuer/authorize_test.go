@@ -323,6 +323,10 @@ func TestTidyingAuthorizations(t *testing.T) {
 	h.storage.lost.Store(true)
 	h.TidyAuthorizations(t.Context())
 	require.Equal(t, 1, h.log.with("[WARN]", "expired authorizations could not be removed", errLost.Error()))
+	h.storage.lost.Store(false)
+	calls = h.storage.calls.Load()
+	h.TidyAuthorizations(t.Context())
+	require.Greater(t, h.storage.calls.Load(), calls, "it looks again after a failure")
 }
 
 // callRecorder is an SP-API that notes where it is called, and is gone.

@@ -8,13 +8,14 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/internal/vaulttest"
 )
 
 // control is a run of spapictl.
@@ -104,14 +105,5 @@ func (c *control) waitForLine(t *testing.T, stream *transcript, prefix string) s
 // controlBinary is the path of spapictl: $SPAPI_TEST_SPAPICTL, else a build of it
 // with the race detector.
 func controlBinary(ctx context.Context) (string, error) {
-	if path := os.Getenv("SPAPI_TEST_SPAPICTL"); path != "" {
-		return path, nil
-	}
-	cmd := exec.CommandContext(ctx, "../scripts/build.sh", "race", "spapictl")
-	cmd.Stderr = os.Stderr
-	path, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("building spapictl: %w", err)
-	}
-	return strings.TrimSpace(string(path)), nil
+	return vaulttest.FromScript(ctx, "SPAPI_TEST_SPAPICTL", "build.sh", "race", "spapictl")
 }

@@ -49,6 +49,12 @@ type Browser struct {
 	ctx context.Context //nolint:containedctx // chromedp keeps the browser in it
 }
 
+// Binary returns the path of a Chromium or Chrome: $SPAPI_TEST_CHROMIUM, else
+// what scripts/get-chromium.sh finds or installs.
+func Binary(ctx context.Context) (string, error) {
+	return vaulttest.FromScript(ctx, "SPAPI_TEST_CHROMIUM", "get-chromium.sh")
+}
+
 // Start starts a browser with a new profile. It is killed when the test ends.
 func Start(tb testing.TB, opts Options) *Browser {
 	tb.Helper()

@@ -17,30 +17,28 @@ import (
 // VaultBinary returns the path of a vault executable: $SPAPI_TEST_VAULT, else
 // what scripts/get-vault.sh finds on PATH or in bin/, or builds there.
 func VaultBinary(ctx context.Context) (string, error) {
-	if path := os.Getenv("SPAPI_TEST_VAULT"); path != "" {
-		return path, nil
-	}
-	return fromScript(ctx, "get-vault.sh")
+	return FromScript(ctx, "SPAPI_TEST_VAULT", "get-vault.sh")
 }
 
 // PluginBinary returns the path of the plugin executable for tests:
 // $SPAPI_TEST_PLUGIN, else a build of it with the race detector.
 func PluginBinary(ctx context.Context) (string, error) {
-	if path := os.Getenv("SPAPI_TEST_PLUGIN"); path != "" {
-		return path, nil
-	}
-	return fromScript(ctx, "build.sh", "race")
+	return FromScript(ctx, "SPAPI_TEST_PLUGIN", "build.sh", "race")
 }
 
 // PluginBinaryOf builds the plugin for tests as a version of its own (vX.Y.Z) and
 // returns the path of the executable: Vault asks the plugin for its version, so
 // that each needs another build.
 func PluginBinaryOf(ctx context.Context, version string) (string, error) {
-	return fromScript(ctx, "build.sh", "race", version)
+	return FromScript(ctx, "", "build.sh", "race", version)
 }
 
-// fromScript runs a script of the repository that ends by printing a path.
-func fromScript(ctx context.Context, name string, args ...string) (string, error) {
+// FromScript returns the path of an executable: what an environment variable says,
+// if it is set, else what a script of the repository ends by printing.
+func FromScript(ctx context.Context, variable, name string, args ...string) (string, error) {
+	if path := os.Getenv(variable); path != "" {
+		return path, nil
+	}
 	root, err := repositoryRoot()
 	if err != nil {
 		return "", err

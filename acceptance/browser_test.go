@@ -81,9 +81,10 @@ func writeCertificate(t *testing.T) (cert, key string) {
 // visit is a seller's browser, while spapictl plays the application.
 type visit struct {
 	*browsertest.Browser
-	control *control
-	token   string // Vault's, of spapictl
-	link    string // that spapictl printed
+	control     *control
+	token       string // Vault's, of spapictl
+	application string // where it listens
+	link        string // that spapictl printed
 }
 
 // authorize starts spapictl, and a browser for which app.example is where that
@@ -93,9 +94,23 @@ func (o *onboarding) authorize(t *testing.T, args ...string) *visit {
 	c := o.startControl(t, o.token, append([]string{"authorize", "acme", "--listen=127.0.0.1:0", "--tls-cert=" + o.cert, "--tls-key=" + o.key}, args...)...)
 	address, ok := strings.CutSuffix(c.waitForLine(t, &c.stderr, "Listening on "), " for "+redirectURI)
 	require.True(t, ok, c.stderr.String())
-	return &visit{control: c, token: o.token, Browser: browsertest.Start(t, browsertest.Options{Resolve: map[string]string{
-		"sellercentral-europe.amazon.com": o.pages, "vendorcentral.amazon.de": o.pages, "amazon.com": o.pages, "app.example": address,
-	}})}
+	return &visit{control: c, token: o.token, application: address, Browser: o.browser(t, address)}
+}
+
+// browser starts a browser in which the application is at that address.
+func (o *onboarding) browser(t *testing.T, application string) *browsertest.Browser {
+	t.Helper()
+	return browsertest.Start(t, browsertest.Options{Resolve: map[string]string{
+		"sellercentral-europe.amazon.com": o.pages, "vendorcentral.amazon.de": o.pages, "amazon.com": o.pages, "app.example": application,
+	}})
+}
+
+// another is the visit of somebody else, in a browser of their own.
+func (v *visit) another(t *testing.T, o *onboarding) *visit {
+	t.Helper()
+	visitor := *v
+	visitor.Browser = o.browser(t, v.application)
+	return &visitor
 }
 
 // authorizeByLink is authorize, and opens the link that spapictl prints.
@@ -271,7 +286,7 @@ func TestBrowserVendorOfADraft(t *testing.T) {
 	require.Equal(t, "MD1000", published.Text("#error-code"), "Amazon has no published version")
 	require.NoError(t, published.control.cmd.Process.Signal(os.Interrupt))
 	published.control.exits(t, 1)
-	require.Contains(t, published.control.stderr.String(), "interrupted")
+	require.Contains(t, published.control.stderr.String(), "interrupted before anybody came back from Amazon (the link stays valid in Vault until ")
 
 	v := o.authorizeByLink(t, "--kind=vendor", "--draft")
 	link, err := url.Parse(v.link)

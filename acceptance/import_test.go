@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/internal/amazontest"
 )
 
 // Thousands of sellers from a spreadsheet, one in a hundred of whom Amazon refuses:
@@ -135,25 +137,33 @@ func TestImportOfEveryForm(t *testing.T) {
 	}
 	token, err := m.stage.CreateToken(t.Context(), []string{m.writePolicy(t, "import", example(t, "import/policy.hcl"))}, "30m")
 	require.NoError(t, err)
+	var stderr string
 	run := func(status int, args ...string) string {
 		t.Helper()
 		c := m.startControl(t, token, append([]string{"import"}, args...)...)
 		c.exits(t, status)
 		require.Empty(t, secrets.find([]byte(c.stdout.String()+c.stderr.String())))
 		require.NotContains(t, c.stdout.String()+c.stderr.String(), m.clientSecret)
+		stderr = c.stderr.String()
 		return c.stdout.String()
 	}
 
 	require.Regexp(t, `4 would be stored`, run(0, append([]string{"--dry-run"}, files...)...))
 	require.Empty(t, m.accounts(t))
 	before := m.ok(t, http.MethodGet, "config", nil).Data
+	require.NotContains(t, stderr, "still hold")
 	require.Regexp(t, `4 stored`, run(0, files...))
+	require.Contains(t, stderr, "shred -u -- '"+files[2]+"' '"+files[3]+"'\n")
+	require.Regexp(t, `app\.env still holds .*: SP_API_REFRESH_TOKEN_one\n`, stderr, "the client secret was not compared")
+	require.Regexp(t, `credentials\.yml still holds .*: two\.refresh_token\n`, stderr)
 	require.Equal(t, before, m.ok(t, http.MethodGet, "config", nil).Data, "a config of the same application is left alone")
 	for _, account := range []string{"one", "two", "three", "four"} {
 		m.token(t, account)
 	}
 	require.Equal(t, "fe", m.ok(t, http.MethodGet, "accounts/four", nil).text("region"))
 	require.Regexp(t, `4 already there`, run(0, files...))
+	require.Contains(t, stderr, "4 accounts were already there; the refresh tokens of the files were not compared")
+	require.NotContains(t, stderr, "remove", "the files may be the only place of other refresh tokens")
 
 	bad := write("bad.csv", "account,refresh_token\nfive,"+refreshToken("five")+"\nfive,another\nsix/seven,x\neight,\n")
 	out := run(1, bad)
@@ -168,4 +178,34 @@ func TestImportOfEveryForm(t *testing.T) {
 	other := write("other.env", "LWA_CLIENT_ID=amzn1.application-oa2-client.other\nLWA_CLIENT_SECRET=x\nLWA_REFRESH_TOKEN_eleven=x\n")
 	require.Contains(t, run(1, other), "--mount")
 	require.Len(t, m.accounts(t), 5)
+}
+
+// A file whose refresh tokens Amazon has not confirmed is not to be removed.
+func TestImportUnverified(t *testing.T) {
+	t.Parallel()
+	m := shared.newMount(t)
+	file := filepath.Join(t.TempDir(), "sellers.csv")
+	content := "account,refresh_token\n"
+	for _, account := range []string{"sure", "unsure"} {
+		content += account + "," + m.amazon.Authorize(m.clientID, account) + "\n"
+	}
+	require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+	token, err := m.stage.CreateToken(t.Context(), []string{m.writePolicy(t, "import", example(t, "import/policy.hcl"))}, "30m")
+	require.NoError(t, err)
+	run := func(args ...string) (stdout, stderr string) {
+		t.Helper()
+		c := m.startControl(t, token, append([]string{"import", file}, args...)...)
+		c.exits(t, 0)
+		return c.stdout.String(), c.stderr.String()
+	}
+
+	m.amazon.SetAccountFault("unsure", amazontest.Fault{Kind: amazontest.FaultServerError})
+	stdout, stderr := run()
+	require.Regexp(t, `1 stored\n +1 stored, but unverified\n`, stdout)
+	require.Contains(t, stderr, "vault read "+m.path+"/token/ACCOUNT), or import again with --update\n")
+	require.Contains(t, stderr, file+" still holds credentials, not all of which were stored and verified in this run\n")
+	m.amazon.ClearFaults()
+	stdout, stderr = run("--update")
+	require.Regexp(t, `2 stored\n`, stdout)
+	require.Contains(t, stderr, "shred -u -- '"+file+"'\n")
 }

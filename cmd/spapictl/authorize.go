@@ -6,13 +6,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"path"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"vault-plugin-secrets-spapi/cmd/spapictl/internal/accountfile"
 	"vault-plugin-secrets-spapi/cmd/spapictl/internal/consent"
-	"vault-plugin-secrets-spapi/cmd/spapictl/internal/mount"
 )
 
 const authorizeHelp = `Take a selling partner through Amazon's consent, and have Vault store the
@@ -20,14 +21,16 @@ authorization as ACCOUNT.
 
 Without --listen it prints a link and asks for the address to which Amazon sends the
 browser after the consent. The input is hidden, because the address holds an
-authorization code.
+authorization code. An address that was wrapped over several lines may be pasted so.
 
 With --listen it is the application's redirect URI itself: it serves HTTPS, takes
 Amazon's redirect, and shows the selling partner what came of it. What stands before it
-on the internet has to pass the redirect URI's path on to it.
+on the internet has to pass the redirect URI's path, and all beneath it, on to it.
 
-With --appstore, too, it also serves the application's log-in URI, for authorizations
-that begin in Amazon's Appstore.
+With --appstore, too, it also serves the application's log-in URI, on the same host, for
+authorizations that begin in Amazon's Appstore. Everybody can open that address, so it
+first prints an invitation for the selling partner. One browser can take it; no other is
+let in at the log-in URI and the redirect URI.
 
 No refresh token, access token or code is shown, here or in the browser.`
 
@@ -56,7 +59,15 @@ func newAuthorizeCommand(a *app) *cobra.Command {
 		Short:   "Have a selling partner authorize the application",
 		Long:    authorizeHelp,
 		Example: authorizeExamples,
-		Args:    cobra.ExactArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("authorize takes the name of one account")
+			}
+			if err := accountfile.CheckName(args[0]); err != nil {
+				return usagef("%s", err)
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			run.account = args[0]
 			return run.run(cmd.Context())
@@ -68,10 +79,10 @@ func newAuthorizeCommand(a *app) *cobra.Command {
 	flags.StringVar(&run.kind, "kind", "", "seller or vendor (default: the account's, or seller)")
 	flags.BoolVar(&run.draft, "draft", false, "the application is a draft that was not published yet")
 	flags.StringVar(&run.region, "region", "", "region of the account: na, eu or fe (default: the marketplace's; with --appstore the account's or the config's)")
-	flags.StringVar(&run.redirectURI, "redirect-uri", "", "where Amazon sends the browser after the consent (default: the mount's config)")
+	flags.StringVar(&run.redirectURI, "redirect-uri", "", "where Amazon sends the browser after the consent, and with --appstore the host of the invitation (default: the mount's config)")
 	flags.StringSliceVar(&run.marketplaceIDs, "marketplace-ids", nil, "ids to store with the account, separated by commas")
 	flags.StringArrayVar(&run.metadata, "metadata", nil, "`key=value` to store with the account (repeatable)")
-	flags.StringVar(&run.sellingPartner, "selling-partner-id", "", "refuse every other selling partner; required with --appstore, where whoever opens the log-in address could otherwise become the account")
+	flags.StringVar(&run.sellingPartner, "selling-partner-id", "", "the selling partner who is meant, so that an honest one does not connect another account; it is what the browser says, and proves nothing; required with --appstore")
 	flags.BoolVar(&run.reauthorize, "reauthorize", false, "the account exists, and gets a new authorization; its settings stay")
 	flags.BoolVar(&run.force, "force", false, "with --reauthorize: also if the account is of another selling partner or region")
 	flags.StringVar(&run.stateTTL, "state-ttl", "", "how long the link can be used (default 15m)")
@@ -80,7 +91,7 @@ func newAuthorizeCommand(a *app) *cobra.Command {
 	flags.StringVar(&run.certFile, "tls-cert", "", "`file` with the certificate of --listen, PEM")
 	flags.StringVar(&run.keyFile, "tls-key", "", "`file` with its key, PEM")
 	flags.BoolVar(&run.appstore, "appstore", false, "with --listen: the authorization begins in Amazon's Appstore")
-	flags.StringVar(&run.loginPath, "login-path", "/login", "with --appstore: path of the application's log-in URI")
+	flags.StringVar(&run.loginPath, "login-path", "/login", "with --appstore: path of the application's log-in URI, which is on the host of the redirect URI")
 	return cmd
 }
 
@@ -108,7 +119,7 @@ func (r *authorization) check() error {
 	case r.appstore && r.listen == "":
 		return usagef("--appstore needs --listen: Amazon's Appstore opens the log-in URI")
 	case r.appstore && r.sellingPartner == "":
-		return usagef("--appstore needs --selling-partner-id: whoever opens the log-in address could otherwise become the account")
+		return usagef("--appstore needs --selling-partner-id: it keeps the selling partner from connecting another account by mistake")
 	case r.appstore && !path.IsAbs(r.loginPath):
 		return usagef("--login-path must begin with a slash")
 	case r.appstore && r.marketplace != "":
@@ -159,18 +170,21 @@ func (r *authorization) fields() (map[string]any, error) {
 
 // tellLink prints the link, and what to do with it on the other stream, so that the
 // link can be taken from standard output alone.
-func (r *authorization) tellLink(link consent.Link) (forget func()) {
+func (r *authorization) tellLink(link consent.Link) (forget func(), err error) {
 	fmt.Fprintf(r.errOut, "Have the selling partner open this link by %s, sign in, and give consent:\n", link.ExpiresAt.UTC().Format("15:04:05 MST"))
-	fmt.Fprintln(r.out, link.URL)
-	if _, ok := terminal(r.out); !ok || r.noBrowser {
-		return func() {}
+	if _, err := fmt.Fprintln(r.out, link.URL); err != nil {
+		return nil, fmt.Errorf("the link could not be printed: %w", err)
 	}
-	return openInBrowser(link.URL)
+	if _, ok := terminal(r.out); !ok || r.noBrowser {
+		return func() {}, nil
+	}
+	return openInBrowser(link.URL), nil
 }
 
 // tellDone prints what Vault stored.
-func (r *authorization) tellDone(done consent.Authorization) {
-	fmt.Fprintf(r.out, "Account %s is authorized.\n", done.Account)
+func (r *authorization) tellDone(done consent.Authorization) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "Account %s is authorized.\n", done.Account)
 	for _, line := range []struct{ name, value string }{
 		{"region", done.Region},
 		{"selling partner", done.SellingPartnerID},
@@ -178,26 +192,11 @@ func (r *authorization) tellDone(done consent.Authorization) {
 		{"authorization expires at", done.ExpiresAt},
 	} {
 		if line.value != "" {
-			fmt.Fprintf(r.out, "  %-25s %s\n", line.name, line.value)
+			fmt.Fprintf(&text, "  %-25s %s\n", line.name, line.value)
 		}
 	}
-}
-
-// redirect is the redirect URI: as it was given, as the link has it, or as the
-// mount's config has it. Empty if none of them has one.
-func (r *authorization) redirect(ctx context.Context, opened *mount.Mount, link consent.Link) (string, error) {
-	if r.redirectURI != "" {
-		return r.redirectURI, nil
+	if _, err := io.WriteString(r.out, text.String()); err != nil {
+		return fmt.Errorf("account %s is authorized, but that could not be printed: %w", done.Account, err)
 	}
-	if uri := link.RedirectURI(); uri != "" {
-		return uri, nil
-	}
-	config, err := opened.Read(ctx, "config")
-	if err != nil {
-		return "", fmt.Errorf("reading the redirect URI from the config, as --redirect-uri was not given: %w", err)
-	}
-	if config == nil {
-		return "", nil
-	}
-	return config.Text("redirect_uri"), nil
+	return nil
 }

@@ -88,6 +88,32 @@ func TestAuthorizeRepeats(t *testing.T) {
 	require.Len(t, e.requests(), 1+4)
 }
 
+// A proxy's answer does not say what Vault did. What then finds the state used may
+// have been stored before.
+func TestAuthorizeUnknown(t *testing.T) {
+	byProxy := func(status int) engineAnswer {
+		return func(map[string]any) (int, any) { return status, "upstream timed out" }
+	}
+	const unknown = "so it is unknown whether the authorization was stored: see spapictl status\n"
+	for name, c := range map[string]struct {
+		answers  []engineAnswer
+		requests int
+	}{
+		"timed out":        {[]engineAnswer{byProxy(504)}, 1},
+		"bad gateway":      {[]engineAnswer{byProxy(502)}, 1},
+		"unavailable":      {[]engineAnswer{byProxy(503), byProxy(503), byProxy(503), byProxy(503)}, 4},
+		"unavailable once": {[]engineAnswer{byProxy(503), refuses(400, "the state was used before")}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := newEngine(t, map[string]engineAnswer{begin: linkAnswer(), complete: inTurn(c.answers...)})
+			run := newControl(redirectOfTest())
+			require.Equal(t, 1, run.run(t, "authorize", "acme", "--marketplace=DE"))
+			require.True(t, strings.HasSuffix(run.stderr.String(), unknown), run.stderr.String())
+			require.Len(t, e.requests(), 1+c.requests)
+		})
+	}
+}
+
 func TestAuthorizeDoesNotRepeat(t *testing.T) {
 	for _, status := range []int{400, 403, 500, 502} {
 		e := newEngine(t, map[string]engineAnswer{begin: linkAnswer(), complete: refuses(status, "the state "+stateOfTest+" is spent")})
@@ -110,7 +136,78 @@ func TestAuthorizeInterrupted(t *testing.T) {
 	waitForOutput(t, &c.stderr, "paste the address")
 	interrupt()
 	require.Equal(t, 1, <-ended)
-	require.Contains(t, c.stderr.String(), "interrupted before an address was pasted")
+	require.Regexp(t, `interrupted before an address was pasted \(the link stays valid in Vault until \d\d:\d\d:\d\d UTC\)\n$`, c.stderr.String())
+}
+
+func TestAuthorizeInterruptedBetweenAttempts(t *testing.T) {
+	newEngine(t, map[string]engineAnswer{begin: linkAnswer(), complete: refuses(503, "Amazon could not be reached")})
+	c := newControl(redirectOfTest())
+	c.app.pause = func(context.Context, time.Duration) error { return context.Canceled }
+	require.Equal(t, 1, c.run(t, "authorize", "acme", "--marketplace=DE"))
+	require.Regexp(t, `spapictl: interrupted: Vault could not complete the authorization \(the link stays valid in Vault until .*\): Amazon could not be reached\n$`, c.stderr.String())
+}
+
+// Vault may have stored what it was asked when the command was interrupted.
+func TestAuthorizeInterruptedWhileVaultIsAsked(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	newEngine(t, map[string]engineAnswer{begin: linkAnswer(), complete: func(map[string]any) (int, any) {
+		interrupt()
+		return 504, ""
+	}})
+	c := newControl(redirectOfTest())
+	require.Equal(t, 1, c.app.execute(ctx, []string{"authorize", "acme", "--marketplace=DE"}))
+	require.Contains(t, c.stderr.String(), "so it is unknown whether the authorization was stored: see spapictl status\n")
+}
+
+// full is a stream that takes so many bytes.
+type full struct{ left int }
+
+func (f *full) Write(p []byte) (int, error) {
+	if f.left -= len(p); f.left < 0 {
+		return 0, errors.New("no space left on device")
+	}
+	return len(p), nil
+}
+
+// What could not be printed is an error.
+func TestFullOutput(t *testing.T) {
+	e := newEngine(t, map[string]engineAnswer{begin: linkAnswer(), complete: doneAnswer(), list: gives(accountsOfTest())})
+	c := newControl(redirectOfTest())
+	c.app.out = &full{}
+	require.Equal(t, 1, c.run(t, "authorize", "acme", "--marketplace=DE"))
+	require.Contains(t, c.stderr.String(), "spapictl: the link could not be printed: no space left on device\n")
+	require.Len(t, e.requests(), 1, "nothing is asked")
+
+	c = newControl(redirectOfTest())
+	c.app.out = &full{left: len(linkOfTest) + 1}
+	require.Equal(t, 1, c.run(t, "authorize", "acme", "--marketplace=DE"))
+	require.Contains(t, c.stderr.String(), "spapictl: account acme is authorized, but that could not be printed: no space left on device\n")
+
+	for _, format := range []string{"table", "json"} {
+		c = newControl("")
+		c.app.out = &full{left: 20}
+		require.Equal(t, 1, c.run(t, "status", "--format="+format))
+		require.Contains(t, c.stderr.String(), "no space left on device")
+	}
+}
+
+// Lines that come one by one are one paste.
+func TestReadPaste(t *testing.T) {
+	c, chunks := newControl(""), make(chan []byte)
+	c.app.quiet = func(pasted string) <-chan time.Time {
+		ready := make(chan time.Time, 1)
+		if strings.HasSuffix(pasted, "3\n") {
+			ready <- time.Time{}
+		}
+		return ready
+	}
+	go func() {
+		for _, chunk := range []string{"\n", "line 1\n", "line", " 2", "\r", "line 3\n"} {
+			chunks <- []byte(chunk)
+		}
+	}()
+	run := &authorization{app: c.app}
+	require.Equal(t, "line 1\nline 2\nline 3\n", run.readPaste(t.Context(), chunks))
 }
 
 func TestAuthorizeUsage(t *testing.T) {
@@ -129,11 +226,30 @@ func TestAuthorizeUsage(t *testing.T) {
 		{"authorize", "acme", "--appstore", "--listen=127.0.0.1:0", "--tls-cert=x", "--tls-key=x", "--selling-partner-id=A1", "--login-path=x"},
 		{"authorize", "acme", "--marketplace=DE", "--nonsense=" + codeOfTest},
 		{"authorize", "acme", "--marketplace=DE", "--draft=" + stateOfTest[:3]},
+		{"authorize", codeOfTest + "/", "--marketplace=DE"},
+		{"authorize", redirectOfTest(), "--marketplace=DE"},
+		{"authorize", "Atzr|" + codeOfTest, "--marketplace=DE"},
+		{"authorize", "acme", redirectOfTest(), "--marketplace=DE"},
+		{"authorize", "acme", "--marketplace-ids=\"" + codeOfTest},
+		{"authorize", "acme", "--draft=" + redirectOfTest()},
+		{"authorize", "acme", "--" + codeOfTest},
+		{"authorize", "acme", "-" + codeOfTest},
+		{"authorize", "acme", "-Atzr|" + codeOfTest},
+		{"authorize", "acme", "--=" + codeOfTest},
+		{"authorize", "acme", "---" + codeOfTest},
+		{"authorize", "acme", "--redirect-uri"},
+		{"import", "--parallel=" + codeOfTest},
+		{"--" + codeOfTest, "status"},
+		{"help", codeOfTest},
+		{"help", "status", codeOfTest},
+		{"completion", "bash", codeOfTest},
 		{redirectOfTest()},
+		{codeOfTest},
 		{"nonsense"},
-		{"status", "x"},
-		{"status", "--format=xml"},
-		{"status", "--expires-before=soon"},
+		{"status", codeOfTest},
+		{"status", redirectOfTest()},
+		{"status", "--format=" + codeOfTest},
+		{"status", "--expires-before=" + codeOfTest},
 	} {
 		c := newControl("")
 		require.Equal(t, 2, c.run(t, args...), "%v", args)
@@ -142,8 +258,25 @@ func TestAuthorizeUsage(t *testing.T) {
 	}
 }
 
+func TestFlagErrors(t *testing.T) {
+	for want, flag := range map[string]string{
+		"--draft takes a value of type bool": "--draft=" + codeOfTest, "--redirect-uri needs a value": "--redirect-uri", "there is no such flag": "--" + codeOfTest,
+	} {
+		c := newControl("")
+		require.Equal(t, 2, c.run(t, "authorize", "acme", flag))
+		require.Equal(t, "spapictl: "+want+"\nSee: spapictl --help, spapictl COMMAND --help\n", c.stderr.String())
+	}
+}
+
+// A mount path is no place for an address with a code.
+func TestMountsThatAreNone(t *testing.T) {
+	c := newControl("")
+	require.Equal(t, 1, c.run(t, "status", "--mount="+strings.TrimSpace(redirectOfTest())))
+	require.Contains(t, c.stderr.String(), "the mount path is not made of names")
+}
+
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{}, {"--help"}, {"-h"}, {"-help"}, {"authorize", "-help"}, {"status", "--help"}, {"--version"}} {
+	for _, args := range [][]string{{}, {"--help"}, {"-h"}, {"-help"}, {"authorize", "-help"}, {"status", "--help"}, {"help"}, {"help", "authorize"}, {"--version"}} {
 		c := newControl("")
 		require.Zero(t, c.run(t, args...), "%v", args)
 		require.NotEmpty(t, c.stdout.String())
@@ -192,10 +325,12 @@ func TestForwardToLink(t *testing.T) {
 func TestOpenInBrowser(t *testing.T) {
 	dir := t.TempDir()
 	called := filepath.Join(dir, "called")
-	program := "#!/bin/sh\nprintf '%s\\n' \"$@\" >" + called + ".part && cat \"$1\" >>" + called + ".part && mv " + called + ".part " + called + "\n"
+	program := "#!/bin/sh\n{ printf '%s\\n' \"$@\"; read -r pid _ _ _ group session _ </proc/$$/stat; echo $pid $group $session; env; cat \"$1\"; } >" + called + ".part && mv " + called + ".part " + called + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "xdg-open"), []byte(program), 0o700))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	t.Setenv("WAYLAND_DISPLAY", "")
+	t.Setenv("VAULT_TOKEN", tokenOfTest)
+	t.Setenv("VAULT_WRAP_TTL", tokenOfTest)
 
 	t.Setenv("DISPLAY", "")
 	openInBrowser(linkOfTest)() // without a screen: nothing
@@ -210,6 +345,10 @@ func TestOpenInBrowser(t *testing.T) {
 	argument, page, _ := strings.Cut(text, "\n")
 	require.FileExists(t, argument)
 	require.Contains(t, page, stateOfTest)
+	require.Contains(t, page, "DISPLAY=:0")
+	require.NotContains(t, page, tokenOfTest, "the browser needs nothing of Vault's")
+	ids := strings.Fields(page)[:3]
+	require.Equal(t, []string{ids[0], ids[0], ids[0]}, ids, "Ctrl-C in this terminal is not meant for it")
 	forget()
 	require.NoDirExists(t, filepath.Dir(argument))
 }

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 )
 
 // forwardHTML leads a browser on to a link.
@@ -39,8 +41,10 @@ func openInBrowser(link string) (forget func()) {
 	if err := writeForward(file, link); err != nil {
 		return forget
 	}
-	// It may go on after this program.
+	// It may go on after this program, and needs nothing of Vault's.
 	cmd := exec.CommandContext(context.Background(), program, append(args, file)...) //nolint:gosec // one of three names
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "VAULT_") })
+	detach(cmd)
 	if cmd.Start() == nil {
 		go func() { _ = cmd.Wait() }()
 	}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"vault-plugin-secrets-spapi/cmd/spapictl/internal/mount"
@@ -23,6 +25,7 @@ type app struct {
 	open        func() (*mount.Mount, error) // the mount that --mount names
 	now         func() time.Time
 	pause       func(ctx context.Context, d time.Duration) error
+	quiet       func(pasted string) <-chan time.Time // is ready if a terminal that pasted this is done with it
 
 	started bool // a command runs, so that an error is not one of usage
 }
@@ -34,6 +37,20 @@ func (e *usageError) Error() string { return e.text }
 
 func usagef(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// flagError says what is wrong with a flag. It repeats nothing that was written: a
+// redirected URL with a code may have been pasted there, or a credential.
+func flagError(_ *cobra.Command, err error) error {
+	value, missing := (*pflag.InvalidValueError)(nil), (*pflag.ValueRequiredError)(nil)
+	switch {
+	case errors.As(err, &value):
+		flag := value.GetFlag()
+		return usagef("--%s takes a value of type %s", flag.Name, flag.Value.Type())
+	case errors.As(err, &missing):
+		return usagef("--%s needs a value", missing.GetFlag().Name)
+	}
+	return usagef("there is no such flag")
 }
 
 // exitError ends the program with that status, and without a message: the command
@@ -52,7 +69,10 @@ func (a *app) report(err error) int {
 	case errors.As(err, &status):
 		return int(status)
 	case errors.As(err, &usage), !a.started:
-		fmt.Fprintf(a.errOut, "spapictl: %s\nSee: spapictl --help, spapictl COMMAND --help\n", err)
+		if usage == nil { // cobra's own, which repeat what was written
+			usage = &usageError{"the command line makes no sense"}
+		}
+		fmt.Fprintf(a.errOut, "spapictl: %s\nSee: spapictl --help, spapictl COMMAND --help\n", usage)
 		return 2
 	default:
 		fmt.Fprintf(a.errOut, "spapictl: %s\n", err)
@@ -60,14 +80,10 @@ func (a *app) report(err error) int {
 	}
 }
 
-// terminal is the descriptor of a stream, if it is a terminal.
-func terminal(stream any) (fd int, ok bool) {
-	file, ok := stream.(*os.File)
-	if !ok {
-		return 0, false
-	}
-	fd = int(file.Fd())
-	return fd, term.IsTerminal(fd)
+// terminal is a stream, if it is a terminal.
+func terminal(stream any) (file *os.File, ok bool) {
+	file, ok = stream.(*os.File)
+	return file, ok && term.IsTerminal(int(file.Fd()))
 }
 
 // pause waits, unless the context ends first.

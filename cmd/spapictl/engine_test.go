@@ -147,7 +147,8 @@ type control struct {
 func newControl(stdin string) *control {
 	c := &control{}
 	c.app = &app{
-		in: strings.NewReader(stdin), out: &c.stdout, errOut: &c.stderr,
+		quiet: quiet,
+		in:    strings.NewReader(stdin), out: &c.stdout, errOut: &c.stderr,
 		now: func() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC) },
 		pause: func(ctx context.Context, d time.Duration) error {
 			c.waited = append(c.waited, d)

@@ -7,7 +7,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -75,8 +77,8 @@ func newImportCommand(a *app) *cobra.Command {
 func (f *importFlags) check(files []string) error {
 	stdin := 0
 	for _, file := range files {
-		if accountfile.LooksSecret(file) {
-			return usagef("an argument looks like a credential; import takes names of files")
+		if looksPasted(file) {
+			return usagef("an argument looks like a credential or a URL; import takes names of files")
 		}
 		if file == "-" {
 			stdin++
@@ -133,7 +135,7 @@ func (a *app) importFiles(ctx context.Context, f importFlags, files []string) er
 	}
 	summary := importing.Run(ctx, vault, opts)
 	opts.Progress.Close()
-	return a.reportImport(summary, f, files)
+	return a.reportImport(summary, f.format, vault.Path())
 }
 
 // openSources opens all sources. What cannot be opened is reported with the rest.
@@ -177,31 +179,35 @@ func (a *app) openSource(file string, how accountfile.Options) (*accountfile.Sou
 	return source, problem
 }
 
-func (a *app) reportImport(summary *importing.Summary, f importFlags, files []string) error {
-	if f.format == "json" {
-		encoder := json.NewEncoder(a.out)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(summary); err != nil {
-			return err
-		}
-	} else {
-		summary.Print(a.out)
+func (a *app) reportImport(summary *importing.Summary, format, mountPath string) error {
+	if err := a.printImport(summary, format); err != nil {
+		return fmt.Errorf("the summary cannot be written: %w", err)
 	}
+	summary.PrintLeftovers(a.errOut, mountPath)
 	if !summary.OK() {
 		return exitError(1)
-	}
-	files = slices.DeleteFunc(slices.Clone(files), func(file string) bool { return file == "-" })
-	if len(files) > 0 && summary.Handled() && !f.dryRun {
-		fmt.Fprintf(a.errOut, "The files still hold the credentials. Remove them once nothing reads them any more: shred -u --%s\n", quoted(files))
 	}
 	return nil
 }
 
-// quoted is the names of files as a shell takes them.
-func quoted(files []string) string {
-	var text strings.Builder
-	for _, file := range files {
-		text.WriteString(" '" + strings.ReplaceAll(file, "'", `'\''`) + "'")
+// printImport writes the summary.
+func (a *app) printImport(summary *importing.Summary, format string) error {
+	if format != "json" {
+		return summary.Print(a.out)
 	}
-	return text.String()
+	encoder := json.NewEncoder(a.out)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(summary)
 }
+
+// looksPasted recognizes what should not be repeated, as the name of a file would
+// be: credentials, and URLs.
+func looksPasted(arg string) bool {
+	plain, err := url.QueryUnescape(arg)
+	if err != nil {
+		plain = arg
+	}
+	return accountfile.LooksSecret(plain) || pastedShape.MatchString(arg)
+}
+
+var pastedShape = regexp.MustCompile(`://|spapi_oauth_code|^hv[sbr]\.`)

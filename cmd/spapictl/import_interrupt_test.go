@@ -165,5 +165,5 @@ func TestImportProgress(t *testing.T) {
 	newImportVault(t).configured()
 	i := newImporting(t)
 	require.Equal(t, 0, i.run(t.Context(), "-parallel=64", file(t, "s.csv", sellers(2100))))
-	require.True(t, strings.HasPrefix(i.stderr.String(), "1000 accounts done\n2000 accounts done\nThe files still hold"), i.stderr.String())
+	require.True(t, strings.HasPrefix(i.stderr.String(), "1000 accounts done\n2000 accounts done\nThese files still hold"), i.stderr.String())
 }

@@ -29,7 +29,7 @@ func TestImportWritesConfigFirst(t *testing.T) {
 	require.Equal(t, map[string]any{"refresh_token": tokenOf("b"), "kind": "vendor", "metadata": map[string]any{"k": "v"}}, v.accounts["b"])
 	require.Equal(t, map[string]any{"refresh_token": tokenOf("ACME")}, v.accounts["ACME"])
 	require.Equal(t, "config: written for "+importID1+"\n      2 stored\n", i.stdout.String())
-	require.Contains(t, i.stderr.String(), "shred -u -- '"+csv+"' '"+env+"'")
+	require.Contains(t, i.stderr.String(), "shred -u -- '"+csv+"'\n")
 }
 
 func TestImportLeavesConfigAlone(t *testing.T) {

@@ -39,7 +39,8 @@ type importVault struct {
 	// write, if not nil, answers writes of accounts. Status 0 stores the account.
 	write func(name string) (status int, answer map[string]any)
 
-	missing bool // there is no such mount
+	missing bool   // there is no such mount
+	warning string // in the answer to a config
 
 	mu       sync.Mutex
 	config   map[string]any
@@ -90,6 +91,9 @@ func (v *importVault) answer(r *http.Request, body map[string]any) (int, map[str
 		defer v.mu.Unlock()
 		v.writes = append(v.writes, "config")
 		v.config = body
+		if v.warning != "" {
+			return http.StatusOK, map[string]any{"warnings": []string{v.warning}}
+		}
 		return http.StatusNoContent, nil
 	case r.Method == http.MethodGet && r.URL.Path == "/v1/spapi/config":
 		v.mu.Lock()
@@ -155,7 +159,8 @@ type importRun struct {
 	t              *testing.T
 	stdin          io.Reader
 	stdout, stderr output
-	graceless      bool // nothing in flight is waited for after an interruption
+	broken         error // of stdout
+	graceless      bool  // nothing in flight is waited for after an interruption
 	mu             sync.Mutex
 	waited         []time.Duration
 }
@@ -169,18 +174,19 @@ func newImporting(t *testing.T) *importRun {
 func (i *importRun) run(ctx context.Context, args ...string) int {
 	i.t.Helper()
 	a := &app{in: i.stdin, out: &i.stdout, errOut: &i.stderr, now: time.Now, pause: i.pause}
-	root := newRootCommand(a)
-	if found, _, err := root.Find([]string{"import"}); err != nil || found == root {
-		root.AddCommand(newImportCommand(a))
+	if i.broken != nil {
+		a.out = brokenWriter{i.broken}
 	}
-	root.SetArgs(twoDashes(append([]string{"import"}, args...)))
-	root.SetOut(a.out)
-	root.SetErr(a.errOut)
-	code := a.report(root.ExecuteContext(ctx))
+	code := a.execute(ctx, append([]string{"import"}, args...))
 	require.NotContains(i.t, i.stdout.String()+i.stderr.String(), markerOfTest)
 	require.NotContains(i.t, i.stdout.String()+i.stderr.String(), tokenOfTest)
 	return code
 }
+
+// brokenWriter takes nothing.
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 
 // pause does not wait between attempts; what is in flight after an interruption
 // has all the time it needs.

@@ -15,9 +15,11 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,25 +50,28 @@ func certificateFiles(t *testing.T) (flags []string) {
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
 	dir := t.TempDir()
-	for name, block := range map[string]*pem.Block{"cert": {Type: "CERTIFICATE", Bytes: der}, "key": {Type: "PRIVATE KEY", Bytes: private}} {
+	write := func(name, kind string, der []byte) string {
 		file := filepath.Join(dir, name+".pem")
-		require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(block), 0o600))
-		flags = append(flags, "--tls-"+name+"="+file)
+		require.NoError(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return "--tls-" + name + "=" + file
 	}
-	return flags
+	return []string{write("cert", "CERTIFICATE", der), write("key", "PRIVATE KEY", private)}
 }
 
 // listening is a command that runs with --listen.
 type listening struct {
 	*control
 	address   string
+	jar       http.CookieJar // of the browser
 	interrupt context.CancelFunc
 	ended     chan int
 }
 
 func listen(t *testing.T, args ...string) *listening {
 	t.Helper()
-	l := &listening{control: newControl(""), ended: make(chan int, 1)}
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	l := &listening{control: newControl(""), jar: jar, ended: make(chan int, 1)}
 	ctx, interrupt := context.WithCancel(t.Context())
 	l.interrupt = interrupt
 	args = append(append(args, "--listen=127.0.0.1:0"), certificateFiles(t)...)
@@ -99,6 +104,13 @@ func (l *listening) end(t *testing.T) int {
 // returns the page and its address.
 func (l *listening) browse(t *testing.T, path string) (page, address string, status int) {
 	t.Helper()
+	return l.send(t, http.MethodGet, "https://app.example"+path)
+}
+
+func (l *listening) send(t *testing.T, method, url string) (page, address string, status int) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, nil)
+	require.NoError(t, err)
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
@@ -106,7 +118,7 @@ func (l *listening) browse(t *testing.T, path string) (page, address string, sta
 		},
 	}
 	defer transport.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: transport}).Get("https://app.example" + path)
+	resp, err := (&http.Client{Transport: transport, Jar: l.jar}).Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close() //nolint:errcheck // only read
 	body, err := io.ReadAll(resp.Body)
@@ -155,33 +167,79 @@ func TestListenUntilTheLinkExpires(t *testing.T) {
 	require.Contains(t, l.stderr.String(), "before the link expired")
 }
 
-// What cannot work fails before Vault has made a state.
+// What cannot work fails before Vault has made a state, and repeats no argument.
 func TestListenThatCannot(t *testing.T) {
 	e := newEngine(t, nil)
-	c := newControl("")
-	require.Equal(t, 1, c.run(t, "authorize", "acme", "--marketplace=DE", "--listen=127.0.0.1:0", "--tls-cert=/none", "--tls-key=/none"))
-	require.Contains(t, c.stderr.String(), "the certificate of --listen")
-	c = newControl("")
-	require.Equal(t, 1, c.run(t, append(certificateFiles(t), "authorize", "acme", "--marketplace=DE", "--listen=127.0.0.1:99999")...))
+	pair := certificateFiles(t)
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close() //nolint:errcheck // of the test
+	listen := func(address string, flags ...string) []string {
+		return slices.Concat(pair, flags, []string{"--listen=" + address})
+	}
+	for want, flags := range map[string][]string{
+		"reading the file of --tls-cert: no such file":  listen("127.0.0.1:0", "--tls-cert=/none"+codeOfTest),
+		"reading the file of --tls-key: no such file":   listen("127.0.0.1:0", "--tls-key=/none"+codeOfTest),
+		"the certificate of --listen: tls: ":            listen("127.0.0.1:0", strings.Replace(pair[0], "--tls-cert", "--tls-key", 1)),
+		"--listen: invalid port":                        listen("127.0.0.1:99999"),
+		"--listen: missing port in address":             listen(codeOfTest),
+		"--listen: bind: address already in use":        listen(taken.Addr().String()),
+		"the redirect URI is no address that begins":    listen("127.0.0.1:0", "--redirect-uri=http://app.example/?"+codeOfTest),
+		"spapictl: the redirect URI is no address that": listen("127.0.0.1:0", "--redirect-uri="+codeOfTest),
+	} {
+		c := newControl("")
+		require.Equal(t, 1, c.run(t, append(flags, "authorize", "acme", "--marketplace=DE")...), want)
+		require.Contains(t, c.stderr.String(), want)
+	}
 	require.Empty(t, e.requests())
 }
 
-// Where neither flag nor link has a redirect URI, the config may.
+// The redirect URI is the flag's, else the link's, which has the config's. A query of
+// its own is not shown.
 func TestListenRedirectURI(t *testing.T) {
-	bare := gives(map[string]any{
-		"url": "https://sellercentral.amazon.com/apps/authorize/consent?state=" + stateOfTest, "state": stateOfTest, "expires_at": "2020-01-01T00:00:00Z",
-	})
-	const config = "GET spapi/config"
-	for want, answers := range map[string]map[string]engineAnswer{
-		" for https://app.example/cb\n": {begin: bare, config: gives(map[string]any{"redirect_uri": "https://app.example/cb"})},
-		" for /\n":                      {begin: bare, config: refuses(404, "")},
-		"--redirect-uri was not given: Vault denied it": {begin: bare, config: refuses(403, "permission denied")},
-	} {
-		newEngine(t, answers)
-		c := newControl("")
-		require.Equal(t, 1, c.app.execute(t.Context(), append(certificateFiles(t), "authorize", "acme", "--marketplace=US", "--listen=127.0.0.1:0")))
-		require.Contains(t, c.stderr.String(), want)
+	link := func(query string) map[string]engineAnswer {
+		return map[string]engineAnswer{begin: gives(map[string]any{
+			"url": "https://sellercentral.amazon.com/apps/authorize/consent?" + query + "state=" + stateOfTest, "state": stateOfTest, "expires_at": "2020-01-01T00:00:00Z",
+		})}
 	}
+	for want, c := range map[string]struct {
+		answers map[string]engineAnswer
+		flag    string
+	}{
+		" for https://app.example/cb\n":    {link("redirect_uri=https%3A%2F%2Fapp.example%2Fcb&"), "--redirect-uri="},
+		" for https://app.example/other\n": {link(""), "--redirect-uri=https://app.example/other?x=" + codeOfTest},
+		" for /\n":                         {link(""), "--redirect-uri="},
+	} {
+		newEngine(t, c.answers)
+		run := newControl("")
+		require.Equal(t, 1, run.app.execute(t.Context(), append(certificateFiles(t), "authorize", "acme", "--marketplace=US", "--listen=127.0.0.1:0", c.flag)))
+		require.Contains(t, run.stderr.String(), want)
+		require.NotContains(t, run.stderr.String(), codeOfTest)
+	}
+}
+
+// The invitation is on the host of the redirect URI, which has to be known.
+func TestListenForTheAppstoreNeedsTheHost(t *testing.T) {
+	const config = "GET spapi/config"
+	appstore := append(certificateFiles(t), "authorize", "acme", "--appstore", "--selling-partner-id=A1", "--listen=127.0.0.1:0")
+	for want, answer := range map[string]engineAnswer{
+		"--appstore needs to know the redirect URI":               refuses(404, ""),
+		"give --redirect-uri, or write redirect_uri to the confi": gives(map[string]any{"redirect_uri": ""}),
+		"as --redirect-uri was not given: Vault denied it":        refuses(403, "permission denied"),
+		"the redirect URI is no address":                          gives(map[string]any{"redirect_uri": "app.example"}),
+	} {
+		newEngine(t, map[string]engineAnswer{config: answer})
+		c := newControl("")
+		require.Equal(t, 1, c.run(t, appstore...))
+		require.Contains(t, c.stderr.String(), want)
+		require.Empty(t, c.stdout.String())
+	}
+	newEngine(t, map[string]engineAnswer{config: gives(map[string]any{"redirect_uri": "https://app.example:444/a b/cb?x=y"})})
+	l := listen(t, "authorize", "acme", "--appstore", "--selling-partner-id=A1")
+	waitForOutput(t, &l.stdout, "\n")
+	require.Regexp(t, `^https://app\.example:444/a%20b/cb/begin/[A-Z2-7]{20,}\n$`, l.stdout.String())
+	l.interrupt()
+	require.Equal(t, 1, l.end(t))
 }
 
 func TestListenForTheAppstore(t *testing.T) {
@@ -192,15 +250,26 @@ func TestListenForTheAppstore(t *testing.T) {
 	}), complete: doneAnswer()})
 	l := listen(t, "authorize", "acme", "--appstore", "--selling-partner-id=A1EXAMPLE", "--redirect-uri=https://app.example/callback", "--reauthorize")
 	require.Contains(t, l.stderr.String(), "Listening on "+l.address+" for https://app.example/callback\n")
-	const login = "/login?amazon_callback_uri=https://amazon.com/apps/authorize/confirm/x&amazon_state=amazons-state&selling_partner_id="
-	_, address, status := l.browse(t, login+"A2OTHER")
-	require.Equal(t, http.StatusForbidden, status)
-	require.Regexp(t, `^https://app\.example/callback/answer/\w+$`, address)
+	waitForOutput(t, &l.stdout, "\n")
+	invitation := strings.TrimSpace(l.stdout.String())
+	require.Regexp(t, `^https://app\.example/callback/begin/\w+$`, invitation)
 
-	page, _, _ := l.browse(t, login+"A1EXAMPLE")
+	const login = "/login?amazon_callback_uri=https://amazon.com/apps/authorize/confirm/x&amazon_state=amazons-state&selling_partner_id="
+	_, address, status := l.browse(t, login+"A1EXAMPLE")
+	require.Equal(t, http.StatusForbidden, status, "without the invitation")
+	require.Regexp(t, `^https://app\.example/callback/answer/\w+$`, address)
+	require.Empty(t, e.requests())
+
+	page, _, _ := l.send(t, http.MethodPost, invitation)
+	require.Contains(t, page, "Now begin in Amazon&#39;s Appstore")
+	page, _, status = l.browse(t, login+"A2OTHER")
+	require.Equal(t, http.StatusForbidden, status)
+	require.Contains(t, page, "This selling account is not expected")
+
+	page, _, _ = l.browse(t, login+"A1EXAMPLE")
 	require.Contains(t, page, "Authorization complete")
 	require.Zero(t, l.end(t), l.stderr.String())
-	require.NotContains(t, l.stdout.String(), "://", "there is no link to print")
+	require.Equal(t, 1, strings.Count(l.stdout.String(), "://"), "there is no link to print")
 	require.NotContains(t, l.stderr.String(), "amazons-state")
 	require.Equal(t, map[string]any{
 		"account": "acme", "selling_partner_id": "A1EXAMPLE", "redirect_uri": "https://app.example/callback", "reauthorize": true,

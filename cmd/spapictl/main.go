@@ -20,7 +20,7 @@ var (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endingSignals()...)
 	// The first Ctrl-C asks to come to an end, the second one ends.
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -28,7 +28,16 @@ func main() {
 	os.Exit(code)
 }
 
+// endingSignals are those at which the commands tidy up and end.
+func endingSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup asks
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{in: stdin, out: stdout, errOut: stderr, now: time.Now, pause: pause}
+	a := &app{in: stdin, out: stdout, errOut: stderr, now: time.Now, pause: pause, quiet: quiet}
 	return a.execute(ctx, args)
 }

@@ -51,20 +51,35 @@ func newRootCommand(a *app) *cobra.Command {
 	if a.open == nil {
 		a.open = func() (*mount.Mount, error) { return mount.Open(*path) }
 	}
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelpCommand(root))
 	root.AddCommand(newAuthorizeCommand(a), newImportCommand(a), newStatusCommand(a))
 	return root
 }
 
-// noSuchCommand shows the word only if it looks like a command: it may be a
-// redirected URL with an authorization code that was pasted too late.
+// noSuchCommand does not repeat the word: it may be a redirected URL with an
+// authorization code that was pasted too late.
 func noSuchCommand(_ *cobra.Command, args []string) error {
-	switch {
-	case len(args) == 0:
-		return nil
-	case regexp.MustCompile(`^[a-z-]{1,20}$`).MatchString(args[0]):
-		return usagef("there is no command %q", args[0])
+	if len(args) > 0 {
+		return usagef("there is no such command")
 	}
-	return usagef("there is no such command")
+	return nil
+}
+
+// newHelpCommand is cobra's own but for words that are no commands, which that
+// repeats.
+func newHelpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no such command")
+			}
+			return found.Help()
+		},
+	}
 }
 
 // twoDashes takes -mount=x as --mount=x, since the vault command is used that way.

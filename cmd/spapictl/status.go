@@ -30,7 +30,12 @@ func newStatusCommand(a *app) *cobra.Command {
 		Short:   "Show the accounts, those that need somebody first",
 		Long:    statusHelp,
 		Example: statusExamples,
-		Args:    cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("status takes flags only")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format != "table" && format != "json" {
 				return usagef("--format is table or json")

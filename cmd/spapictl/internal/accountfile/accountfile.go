@@ -53,6 +53,8 @@ type Application struct {
 	ClientID string
 	Secret   credential.Secret // zero if the file has none
 	Place    Place             // of the client id
+	// SecretNames are the variables or keys that hold the client secret.
+	SecretNames []string
 }
 
 // String is the client id, if it has the shape of one: people mistake one
@@ -74,6 +76,9 @@ type Account struct {
 	// Settings are the fields of accounts/<name> that the file has, as Vault
 	// takes them.
 	Settings map[string]any
+	// TokenName is the variable or key that holds the refresh token; empty where
+	// the file has no names for it.
+	TokenName string
 }
 
 // Problem is a line, or a whole file, that cannot be imported.
@@ -120,14 +125,23 @@ type Source struct {
 	Accounts int
 	// Endless sources may never end, such as a terminal.
 	Endless bool
+	// Stays says that the source can be read again later, as a pipe cannot.
+	Stays bool
 
-	header int // lines before the first account
-	next   func() (Item, bool)
-	close  func() error
+	header  int  // lines before the first account
+	plain   bool // a regular file of this name, and no link to one
+	lines   bool // nothing is in it but accounts
+	ignored bool // columns or members
+	next    func() (Item, bool)
+	close   func() error
 }
 
 // Next gives what follows, in the order of the file.
 func (s *Source) Next() (Item, bool) { return s.next() }
+
+// OnlyAccounts reports whether the source is a file with nothing but the accounts
+// that Next gave, so that nothing else is lost with it.
+func (s *Source) OnlyAccounts() bool { return s.plain && s.lines && !s.ignored }
 
 // Close closes the file.
 func (s *Source) Close() error {

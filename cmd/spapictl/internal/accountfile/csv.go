@@ -7,36 +7,49 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // csvSource reads one line at a time, and each on its own: no field of an account
 // holds a line break, so that a quote left open spoils its line only.
 func csvSource(name string, lines *lineReader, opts Options) (*Source, *Problem) {
 	header, ok := firstLine(lines)
+	comma, said := separator(header.text)
+	if said {
+		header, ok = firstLine(lines)
+	}
 	at := Place{File: name, Line: header.number}
 	switch {
 	case !ok:
-		return nil, &Problem{Place: Place{File: name}, Text: "the file is empty"}
+		return nil, &Problem{Place: Place{File: name}, Text: emptyFile}
 	case header.err != nil:
 		return nil, &Problem{Place: at, Text: header.err.Error()}
 	}
-	comma := delimiter(header.text)
+	if !said {
+		comma = delimiter(header.text)
+	}
 	columns, err := splitCSV(header.text, comma)
 	if err != nil {
 		return nil, &Problem{Place: at, Text: "the header " + err.Error()}
 	}
+	columns = withoutSurplus(columns, 0)
 	unknown, err := checkHeader(columns, opts)
 	if err != nil {
 		return nil, &Problem{Place: at, Text: err.Error()}
 	}
-	source := &Source{Name: name, header: header.number, next: func() (Item, bool) {
-		read, ok := firstLine(lines)
-		if !ok {
-			return Item{}, false
+	source := &Source{Name: name, header: header.number, lines: true, ignored: len(unknown) > 0, next: func() (Item, bool) {
+		for {
+			read, ok := firstLine(lines)
+			if !ok {
+				return Item{}, false
+			}
+			if item := csvItem(Place{File: name, Line: read.number}, read, comma, columns, opts); item != (Item{}) {
+				return item, true
+			}
 		}
-		return csvItem(Place{File: name, Line: read.number}, read, comma, columns, opts), true
 	}}
 	if len(unknown) > 0 {
 		source.Notes = append(source.Notes, Note{at, "ignored: " + strings.Join(unknown, ", ")})
@@ -51,6 +64,27 @@ func firstLine(lines *lineReader) (line, bool) {
 			return read, ok
 		}
 	}
+}
+
+var separatorShape = regexp.MustCompile(`^(?i:"?sep=(.)"?)$`)
+
+// separator is what the line "sep=;" says, which Excel puts before the header.
+func separator(text string) (comma rune, said bool) {
+	found := separatorShape.FindStringSubmatch(strings.TrimRight(text, " "))
+	if found == nil {
+		return 0, false
+	}
+	comma, _ = utf8.DecodeRuneInString(found[1])
+	return comma, true
+}
+
+// withoutSurplus leaves out empty fields at the end, but for the first few. Excel
+// writes them where a cell was cleared.
+func withoutSurplus(fields []string, keep int) []string {
+	for len(fields) > keep && strings.TrimSpace(fields[len(fields)-1]) == "" {
+		fields = fields[:len(fields)-1]
+	}
+	return fields
 }
 
 // delimiter is the one that gives the header most columns that are known. Where
@@ -125,6 +159,7 @@ func checkHeader(columns []string, opts Options) (unknown []string, err error) {
 	return unknown, nil
 }
 
+// csvItem reads a line; one of which all fields are empty gives nothing.
 func csvItem(at Place, read line, comma rune, columns []string, opts Options) Item {
 	if read.err != nil {
 		return Item{Problem: &Problem{Place: at, Text: read.err.Error()}}
@@ -133,7 +168,10 @@ func csvItem(at Place, read line, comma rune, columns []string, opts Options) It
 	if err != nil {
 		return Item{Problem: &Problem{Place: at, Text: "the line " + err.Error()}}
 	}
-	if len(fields) != len(columns) {
+	if len(withoutSurplus(fields, 0)) == 0 {
+		return Item{}
+	}
+	if fields = withoutSurplus(fields, len(columns)); len(fields) != len(columns) {
 		return Item{Problem: &Problem{Place: at, Text: fmt.Sprintf("the line has %d fields, the header %d", len(fields), len(columns))}}
 	}
 	values := map[string]any{}

@@ -100,9 +100,10 @@ func closingQuote(value string, quote byte) int {
 
 // meaning is the value of one assignment, as godotenv reads it.
 func meaning(name, text string, quote byte) (string, error) {
-	// godotenv would put the value of another variable there, or nothing.
-	if quote != '\'' && strings.ContainsRune(text, '$') {
-		return "", errors.New("the value holds a $; in single quotes it is taken as it is")
+	// For a $ godotenv would put the value of another variable, or nothing. It has
+	// to find out whether the $ is in the value: the file holds no NUL.
+	if quote != '\'' {
+		text = strings.ReplaceAll(text, "$", "\x00")
 	}
 	values, err := godotenv.Unmarshal(text)
 	if err != nil {
@@ -111,6 +112,9 @@ func meaning(name, text string, quote byte) (string, error) {
 	value, ok := values[name]
 	if !ok || len(values) != 1 {
 		return "", errors.New("the value cannot be read")
+	}
+	if strings.ContainsRune(value, 0) {
+		return strings.ReplaceAll(value, "\x00", "$"), errors.New("the value holds a $; in single quotes it is taken as it is")
 	}
 	return value, nil
 }

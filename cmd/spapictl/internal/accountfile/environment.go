@@ -33,18 +33,36 @@ func envSource(name, text string, opts Options) (*Source, *Problem) {
 
 // variableSource makes accounts and applications of variables.
 func variableSource(name string, all []assignment, opts Options) (*Source, *Problem) {
-	recognized, bad := recognize(all)
+	recognized, bad, notes := recognize(all)
 	e := environment(recognized)
 	tokens := e.of(refreshToken)
-	b := builder{opts: opts, count: len(tokens)}
+	b := builder{opts: opts, count: tokens.count(), notes: notes}
 	for _, problem := range bad {
 		b.refuse(problem)
 	}
 	applications := b.applications(e)
 	if !b.canName(slices.ContainsFunc(tokens, func(v known) bool { return v.suffix == "" })) {
-		return nil, &Problem{Place: Place{File: name}, Text: fmt.Sprintf("--account names one account, and the source names %d: leave it out", len(tokens))}
+		return nil, &Problem{Place: Place{File: name}, Text: fmt.Sprintf("--account names one account, and the source names %d: leave it out", b.count)}
 	}
-	for _, token := range tokens {
+	b.tokens(e, applications, reassigned(all))
+	b.unused(e)
+	if len(b.items) == 0 && len(applications) == 0 && len(notes) == 0 {
+		return nil, &Problem{Place: Place{File: name}, Text: "holds none of the variables that are known, such as LWA_APP_ID and SP_API_REFRESH_TOKEN"}
+	}
+	return b.source(name), nil
+}
+
+// tokens makes an account of each refresh token.
+func (b *builder) tokens(e environment, applications map[Place]*Application, reassigned map[string][]string) {
+	told := map[string]bool{}
+	for _, token := range e.of(refreshToken) {
+		if places := reassigned[token.name]; len(places) > 0 {
+			if !told[token.name] {
+				b.refuse(&Problem{Place: token.place, Account: shownName(token.suffix), Text: fmt.Sprintf("the variable is assigned in %s, with different values: only one of them can be right", strings.Join(places, " and "))})
+			}
+			told[token.name] = true
+			continue
+		}
 		ids := e.pick(clientID, token)
 		if len(ids) > 1 {
 			b.refuse(&Problem{Place: token.place, Account: shownName(token.suffix), Text: fmt.Sprintf("whose refresh token is it? %s and %s give different client ids", ids[0].place, ids[1].place)})
@@ -57,13 +75,8 @@ func variableSource(name string, all []assignment, opts Options) (*Source, *Prob
 				continue
 			}
 		}
-		b.add(token.place, token.suffix, token.value, of)
+		b.add(Account{Place: token.place, Name: token.suffix, Application: of, TokenName: token.shownName()}, token.value)
 	}
-	b.unused(e)
-	if len(b.items) == 0 && len(applications) == 0 {
-		return nil, &Problem{Place: Place{File: name}, Text: "holds none of the variables that are known, such as LWA_APP_ID and SP_API_REFRESH_TOKEN"}
-	}
-	return b.source(name), nil
 }
 
 // builder collects what a source that is read at once says.
@@ -83,16 +96,15 @@ func (b *builder) canName(nameless bool) bool {
 	return b.opts.Account == "" || b.count <= 1 || nameless
 }
 
-func (b *builder) add(at Place, name, token string, of *Application) {
-	account := &Account{Place: at, Name: name, Application: of}
-	if b.opts.Account != "" && (name == "" || b.count == 1) {
+func (b *builder) add(account Account, token string) {
+	if b.opts.Account != "" && (account.Name == "" || b.count == 1) {
 		account.Name = b.opts.Account
 	}
 	if problem := account.complete(token); problem != nil {
 		b.refuse(problem)
 		return
 	}
-	b.items = append(b.items, Item{Account: account})
+	b.items = append(b.items, Item{Account: &account})
 }
 
 // source puts all into the order of the file.
@@ -129,6 +141,7 @@ func (b *builder) applications(e environment) map[Place]*Application {
 				b.refuse(&Problem{Place: secrets[0].place, Text: err.Error()})
 			}
 			app.Secret = secret
+			app.SecretNames = append(app.SecretNames, secrets[0].shownName())
 		}
 		made[id.place] = app
 		b.apps = append(b.apps, app)
@@ -173,10 +186,9 @@ func shownName(name string) string {
 
 // sameApplication is an application that was named before, or a new one.
 func (b *builder) sameApplication(id string, secret credential.Secret, at Place) *Application {
-	for _, app := range b.apps {
-		if app.ClientID == id && app.Secret.Equal(secret) {
-			return app
-		}
+	same := slices.IndexFunc(b.apps, func(app *Application) bool { return app.ClientID == id && app.Secret.Equal(secret) })
+	if same >= 0 {
+		return b.apps[same]
 	}
 	app := &Application{ClientID: id, Secret: secret, Place: at}
 	b.apps = append(b.apps, app)

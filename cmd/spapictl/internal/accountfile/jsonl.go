@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,10 +17,18 @@ import (
 func jsonSource(name string, lines *lineReader, opts Options) (*Source, *Problem) {
 	first, ok := firstLine(lines)
 	if !ok {
-		return nil, &Problem{Place: Place{File: name}, Text: "the file is empty"}
+		return nil, &Problem{Place: Place{File: name}, Text: emptyFile}
+	}
+	if several := strings.TrimSpace(jsonStart.FindString(first.text)); several != "" {
+		filter := "."
+		if several[0] == '[' {
+			filter = ".[]"
+		}
+		return nil, &Problem{Place: Place{File: name, Line: first.number}, Text: fmt.Sprintf("the file is JSON, but not with an object on each line; jq writes it so: jq -c '%s'", filter)}
 	}
 	begun := false
-	return &Source{Name: name, next: func() (Item, bool) {
+	source := &Source{Name: name, lines: true}
+	source.next = func() (Item, bool) {
 		read := first
 		if begun {
 			if read, ok = firstLine(lines); !ok {
@@ -27,15 +36,19 @@ func jsonSource(name string, lines *lineReader, opts Options) (*Source, *Problem
 			}
 		}
 		begun = true
-		return jsonItem(Place{File: name, Line: read.number}, read, opts), true
-	}}, nil
+		return source.jsonItem(Place{File: name, Line: read.number}, read, opts), true
+	}
+	return source, nil
 }
 
-func jsonItem(at Place, read line, opts Options) Item {
+// jsonStart is how an array begins, and an object of several lines.
+var jsonStart = regexp.MustCompile(`^\s*(\[\s*(\{|\]|$)|\{\s*$)`)
+
+func (s *Source) jsonItem(at Place, read line, opts Options) Item {
 	err := read.err
 	var values map[string]any
 	if err == nil {
-		values, err = members(read.text, opts)
+		values, err = s.members(read.text, opts)
 	}
 	if err != nil {
 		return Item{Problem: &Problem{Place: at, Text: err.Error()}}
@@ -47,7 +60,7 @@ var errNoObject = errors.New("the line is no JSON object")
 
 // members are the members of the object in a line. Unlike json.Unmarshal it
 // refuses a member that is there twice, of which one would be lost.
-func members(text string, opts Options) (map[string]any, error) {
+func (s *Source) members(text string, opts Options) (map[string]any, error) {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
 		return nil, errNoObject
@@ -65,6 +78,7 @@ func members(text string, opts Options) (map[string]any, error) {
 		}
 		if !slices.Contains(Columns(), name) {
 			if opts.IgnoreUnknown {
+				s.ignored = true
 				continue
 			}
 			return nil, unknownMember(name, position)

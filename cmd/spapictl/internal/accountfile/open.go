@@ -23,6 +23,8 @@ const (
 	// maxWhole bounds the types that are read at once.
 	maxWhole = 1 << 20
 	peeked   = 4 << 10
+
+	emptyFile = "the file is empty: 0 accounts"
 )
 
 // Open opens a file.
@@ -46,7 +48,10 @@ func Open(path string, opts Options) (*Source, *Problem) {
 		return nil, problem
 	}
 	source.close = file.Close
-	source.Endless = !info.Mode().IsRegular()
+	source.Stays = info.Mode().IsRegular()
+	source.Endless = !source.Stays
+	link, err := os.Lstat(path)
+	source.plain = err == nil && link.Mode().IsRegular()
 	if info.Mode().IsRegular() && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		source.Notes = append(source.Notes, Note{at, "others than you can read the file, and it holds credentials: chmod 600"})
 	}
@@ -76,7 +81,7 @@ func Read(name string, from io.Reader, opts Options) (*Source, *Problem) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, &Problem{Place: Place{File: name}, Text: "cannot be read: " + whyNot(err)}
 	}
-	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
+	if utf16(start) {
 		return nil, &Problem{Place: Place{File: name, Line: 1}, Text: "the file is UTF-16: save it as UTF-8"}
 	}
 	if rest, ok := bytes.CutPrefix(start, []byte("\xef\xbb\xbf")); ok {
@@ -99,9 +104,18 @@ func Read(name string, from io.Reader, opts Options) (*Source, *Problem) {
 		return yamlSource(name, text, opts)
 	}
 	if len(bytes.TrimSpace(start)) == 0 {
-		return nil, &Problem{Place: Place{File: name}, Text: "the file is empty"}
+		return nil, &Problem{Place: Place{File: name}, Text: emptyFile}
 	}
 	return nil, &Problem{Place: Place{File: name}, Text: fmt.Sprintf("cannot tell what type of file it is: --type says it (%s)", strings.Join(Types(), ", "))}
+}
+
+// utf16 recognizes UTF-16 by its mark, or by the half of the first character that
+// is zero in it.
+func utf16(start []byte) bool {
+	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
+		return true
+	}
+	return len(start) >= 2 && (start[0] == 0) != (start[1] == 0)
 }
 
 // whole reads a file of the types that are small.
@@ -114,7 +128,7 @@ func whole(name string, from io.Reader) (string, *Problem) {
 	case len(content) > maxWhole:
 		return "", &Problem{Place: at, Text: fmt.Sprintf("the file is larger than %d bytes; for many accounts use CSV or JSON lines", maxWhole)}
 	case len(bytes.TrimSpace(content)) == 0:
-		return "", &Problem{Place: at, Text: "the file is empty"}
+		return "", &Problem{Place: at, Text: emptyFile}
 	}
 	for i, text := range bytes.Split(content, []byte("\n")) {
 		at.Line = i + 1
@@ -141,7 +155,7 @@ func typeOf(name string, start []byte, said Type) Type {
 		return YAML
 	case ".csv", ".tsv":
 		return CSV
-	case ".jsonl", ".ndjson":
+	case ".jsonl", ".ndjson", ".json":
 		return JSONLines
 	}
 	if strings.HasPrefix(base, ".env.") {
@@ -161,8 +175,10 @@ func typeOfContent(start string) Type {
 		equals := assignmentStart.FindString(text)
 		columns, _ := splitCSV(trimmed, delimiter(trimmed)) // none if it is no CSV
 		switch {
-		case strings.HasPrefix(trimmed, "{"):
+		case strings.HasPrefix(trimmed, "{"), jsonStart.MatchString(trimmed):
 			return JSONLines
+		case separatorShape.MatchString(trimmed):
+			return CSV
 		case strings.HasSuffix(strings.TrimRight(equals, " \t"), "="):
 			return Env
 		case slices.ContainsFunc(columns, func(c string) bool { return columnName(c) == "refresh_token" }):

@@ -4,6 +4,7 @@
 package accountfile
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -60,9 +61,14 @@ type known struct {
 	suffix string
 }
 
+// namesFile recognizes variables such as SP_API_REFRESH_TOKEN_FILE=/run/secrets/x.
+func (v known) namesFile() bool {
+	return strings.HasPrefix(strings.TrimSpace(v.value), "/") || strings.HasSuffix(v.name, "_FILE") && !LooksSecret(v.value)
+}
+
 // recognize picks the variables that are known, and the lines that are none.
 // Other variables are somebody else's.
-func recognize(all []assignment) (recognized []known, bad []*Problem) {
+func recognize(all []assignment) (recognized []known, bad []*Problem, notes []Note) {
 	hasNode := slices.ContainsFunc(all, func(a assignment) bool { return a.name == nodeClientID })
 	for _, read := range all {
 		found, ok := find(read, hasNode)
@@ -70,6 +76,8 @@ func recognize(all []assignment) (recognized []known, bad []*Problem) {
 		case read.name == "", read.broken:
 			bad = append(bad, &Problem{Place: read.place, Text: read.err.Error()})
 		case !ok:
+		case found.namesFile():
+			notes = append(notes, Note{read.place, "the variable names a file, as it seems, and is left out: what is in that file is not read"})
 		case read.err != nil:
 			bad = append(bad, &Problem{Place: read.place, Text: read.err.Error()})
 		case strings.HasSuffix(read.name, "_"):
@@ -79,7 +87,24 @@ func recognize(all []assignment) (recognized []known, bad []*Problem) {
 			recognized = append(recognized, found)
 		}
 	}
-	return recognized, bad
+	return recognized, bad, notes
+}
+
+// reassigned finds the variables that are assigned again with another value, and
+// where. Programs take the last one, so that the others are out of date.
+func reassigned(all []assignment) map[string][]string {
+	first, differs := map[string]assignment{}, map[string]bool{}
+	places := map[string][]string{}
+	for _, read := range all {
+		if before, again := first[read.name]; !again {
+			first[read.name] = read
+		} else if read.err != nil || before.err != nil || strings.TrimSpace(read.value) != strings.TrimSpace(before.value) {
+			differs[read.name] = true
+		}
+		places[read.name] = append(places[read.name], read.place.String())
+	}
+	maps.DeleteFunc(places, func(name string, _ []string) bool { return !differs[name] })
+	return places
 }
 
 func find(read assignment, hasNode bool) (known, bool) {
@@ -99,6 +124,24 @@ func find(read assignment, hasNode bool) (known, bool) {
 
 // environment is what a source says with variables that are known.
 type environment []known
+
+// count counts variables that are assigned again once.
+func (e environment) count() int {
+	names := map[string]bool{}
+	for _, v := range e {
+		names[v.name] = true
+	}
+	return len(names)
+}
+
+// shownName is the name of the variable, or its place: in the environment a name
+// can be anything.
+func (v known) shownName() string {
+	if wordShape.MatchString(v.name) && !LooksSecret(v.name) {
+		return v.name
+	}
+	return v.place.String()
+}
 
 func (e environment) of(what role) environment {
 	return slices.DeleteFunc(slices.Clone(e), func(v known) bool { return v.role != what })

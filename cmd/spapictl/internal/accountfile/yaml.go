@@ -12,16 +12,23 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"vault-plugin-secrets-spapi/backend/credential"
 )
 
-// The file is small, and nested twice. Deep nesting takes the parser long.
+// The time that the parser takes grows with the square of what it reads, and
+// faster with brackets in each other. A complete account has 11 tokens, and no
+// bracket.
 const (
+	maxTokens   = 50_000
+	maxBrackets = 32
+	// maxMerges bounds merges into each other, maxFields the fields of all maps,
+	// those that are merged each time.
 	maxMerges = 8
-	maxMaps   = 10_000
-	maxFlow   = 100
+	maxFields = 200_000
 )
 
 // yamlAccount is one map of credentials.yml.
@@ -43,19 +50,18 @@ type yamlFile struct {
 	name    string
 	anchors map[string]ast.Node
 	bad     []*Problem
-	maps    int // read so far, merged ones each time
+	fields  int // read so far
 }
 
 // yamlSource reads credentials.yml of python-amazon-sp-api: a map for each
 // account, with refresh_token, lwa_app_id and lwa_client_secret.
 func yamlSource(name, text string, opts Options) (*Source, *Problem) {
 	text = unixLines(text)
-	for i, read := range strings.Split(text, "\n") {
-		if strings.Count(read, "[")+strings.Count(read, "{") > maxFlow {
-			return nil, &Problem{Place: Place{name, i + 1}, Text: "the YAML is nested too deeply"}
-		}
+	tokens := lexer.Tokenize(text)
+	if problem := tooMuch(name, tokens); problem != nil {
+		return nil, problem
 	}
-	tree, err := parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
+	tree, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, &Problem{Place: Place{name, errorLine(err)}, Text: "the file is not readable as YAML from this line on"}
 	}
@@ -75,10 +81,71 @@ func yamlSource(name, text string, opts Options) (*Source, *Problem) {
 	for _, problem := range f.bad {
 		b.refuse(problem)
 	}
-	for _, account := range accounts {
-		b.addYAML(account)
+	for _, same := range byName(accounts) {
+		if same.differ() {
+			b.refuse(&Problem{Place: same[0].place, Account: shownName(same[0].name), Text: fmt.Sprintf("the account stands in %s, with different values: only one of them can be right", same.places())})
+			continue
+		}
+		for _, account := range same {
+			b.addYAML(account)
+		}
 	}
 	return b.source(name), nil
+}
+
+// tooMuch says what would take the parser long.
+func tooMuch(name string, tokens token.Tokens) *Problem {
+	open := 0
+	for _, read := range tokens {
+		switch read.Type { //nolint:exhaustive // brackets only
+		case token.SequenceStartType, token.MappingStartType:
+			open++
+		case token.SequenceEndType, token.MappingEndType:
+			open--
+		}
+		if open > maxBrackets {
+			return &Problem{Place: Place{name, read.Position.Line}, Text: "the YAML is nested too deeply"}
+		}
+	}
+	if len(tokens) > maxTokens {
+		return &Problem{Place: Place{File: name}, Text: "the YAML is too long; for more than 4,000 accounts use CSV or JSON lines"}
+	}
+	return nil
+}
+
+// sameName are the accounts of one name, in the order of the file.
+type sameName []yamlAccount
+
+func byName(accounts []yamlAccount) []sameName {
+	var all []sameName
+	index := map[string]int{}
+	for _, account := range accounts {
+		i, again := index[account.name]
+		if !again {
+			i = len(all)
+			index[account.name] = i
+			all = append(all, nil)
+		}
+		all[i] = append(all[i], account)
+	}
+	return all
+}
+
+// differ reports whether there are several with different values. Programs take
+// the last one, so that the others are out of date.
+func (s sameName) differ() bool {
+	return slices.ContainsFunc(s[1:], func(other yamlAccount) bool {
+		return s[0].problem != "" || other.problem != "" ||
+			!maps.EqualFunc(s[0].fields, other.fields, func(a, b yamlValue) bool { return a.text == b.text })
+	})
+}
+
+func (s sameName) places() string {
+	var places []string
+	for _, account := range s {
+		places = append(places, account.place.String())
+	}
+	return strings.Join(places, " and ")
 }
 
 // errorLine is where the parser gave up. Its text quotes the file.
@@ -137,14 +204,13 @@ func (f *yamlFile) accounts(body ast.Node) []yamlAccount {
 
 // fill takes the fields of a map; those that are merged in come after its own.
 func (f *yamlFile) fill(account *yamlAccount, from ast.MapNode, depth int) {
-	f.maps++
-	if depth > maxMerges || f.maps > maxMaps {
-		account.problem = "merges too many maps into each other"
-		return
-	}
-	own := map[string]bool{}
+	own := map[string]int{}
 	var merged []ast.Node
 	for entries := from.MapRange(); entries.Next(); {
+		if f.fields++; depth > maxMerges || f.fields > maxFields {
+			account.problem = "merges too many maps into each other"
+			return
+		}
 		key, value := entries.Key(), entries.Value()
 		if _, merge := key.(*ast.MergeKeyNode); merge {
 			merged = append(merged, value)
@@ -155,10 +221,10 @@ func (f *yamlFile) fill(account *yamlAccount, from ast.MapNode, depth int) {
 		switch {
 		case !isText || !isValue:
 			account.problem = fmt.Sprintf("line %d is no text", f.at(key).Line)
-		case own[name]:
-			account.problem = fmt.Sprintf("line %d repeats a key", f.at(key).Line)
+		case own[name] > 0:
+			account.problem = fmt.Sprintf("lines %d and %d have the same key: only one of them can be right", own[name], f.at(key).Line)
 		default:
-			own[name] = true
+			own[name] = f.at(key).Line
 			if _, given := account.fields[name]; !given {
 				account.fields[name] = yamlValue{text, f.at(key).Line}
 			}
@@ -180,6 +246,7 @@ func (f *yamlFile) merge(account *yamlAccount, node ast.Node, depth int) {
 				continue
 			}
 			account.problem = "merges what is no map"
+			return
 		}
 	default:
 		account.problem = "merges what is no map"
@@ -236,6 +303,14 @@ func outdated() []string {
 	return []string{"aws_access_key", "aws_secret_key", "role_arn", "aws_role_arn"}
 }
 
+// shownKey is the key of a field with that of its account before it, or its place.
+func (a yamlAccount) shownKey(key string) string {
+	if name := shownName(a.name); name != "" {
+		return name + "." + key
+	}
+	return fmt.Sprintf("line %d", a.fields[key].line)
+}
+
 func (b *builder) addYAML(account yamlAccount) {
 	refuse := func(text string) {
 		b.refuse(&Problem{Place: account.place, Account: shownName(account.name), Text: text})
@@ -275,6 +350,9 @@ func (b *builder) addYAML(account yamlAccount) {
 			}
 		}
 		of = b.sameApplication(id, secret, Place{account.place.File, account.fields["lwa_app_id"].line})
+		if !secret.IsZero() {
+			of.SecretNames = append(of.SecretNames, account.shownKey("lwa_client_secret"))
+		}
 	}
-	b.add(account.place, account.name, account.fields["refresh_token"].text, of)
+	b.add(Account{Place: account.place, Name: account.name, Application: of, TokenName: account.shownKey("refresh_token")}, account.fields["refresh_token"].text)
 }

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"strings"
 	"sync"
 	"testing"
@@ -140,12 +141,21 @@ func (s *stage) told() string {
 
 func newBrowser(t *testing.T) *http.Client {
 	t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
 		Transport:     transport,
+		Jar:           jar,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// another is another browser at the same stage.
+func (s *stage) another(t *testing.T) *stage {
+	t.Helper()
+	return &stage{receiver: s.receiver, address: s.address, browser: newBrowser(t)}
 }
 
 // response is an answer with its body read.

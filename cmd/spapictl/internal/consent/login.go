@@ -15,7 +15,7 @@ import (
 )
 
 // mostLogins bounds the log-ins that wait for Amazon at a time: each is a state in
-// Vault, and selling partner ids are no secret.
+// Vault.
 const mostLogins = 16
 
 var errTooManyLogins = errors.New("too many log-ins wait for Amazon")
@@ -36,7 +36,7 @@ func (r *Receiver) serveLogin(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	// Whoever opens this address could otherwise become the account.
+	// The browser says so; it keeps an honest seller from the wrong account.
 	if fields["selling_partner_id"] != r.Partner {
 		r.notice("a log-in of another selling partner was refused; still waiting")
 		r.answer(w, req, deniedLoginPage())
@@ -45,11 +45,9 @@ func (r *Receiver) serveLogin(w http.ResponseWriter, req *http.Request) {
 	if query.Get("version") == "beta" { // the application is a draft
 		fields["draft"] = true
 	}
-	select {
-	case <-r.ended:
+	if r.isOver() {
 		r.answer(w, req, overPage())
 		return
-	default:
 	}
 	link, err := r.begin(req, fields)
 	if err != nil {

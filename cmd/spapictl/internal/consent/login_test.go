@@ -35,7 +35,16 @@ func appstore() *vaultStub {
 	return vault
 }
 
+// serveAppstore has a browser that took the invitation.
 func serveAppstore(t *testing.T, vault *vaultStub) *stage {
+	t.Helper()
+	s := serveInvitation(t, vault)
+	taken := s.follow(t, s.send(t, http.MethodPost, s.receiver.InvitationPath()))
+	require.Contains(t, taken.page, "Now begin in Amazon&#39;s Appstore")
+	return s
+}
+
+func serveInvitation(t *testing.T, vault *vaultStub) *stage {
 	t.Helper()
 	return serve(t, consent.Settings{
 		Vault: vault, LoginPath: "/login", Partner: "A1EXAMPLE",
@@ -119,7 +128,7 @@ func TestLoginThatVaultRefuses(t *testing.T) {
 	}
 }
 
-// Each log-in is a state in Vault, and anybody may know a selling partner id.
+// Each log-in is a state in Vault.
 func TestTooManyLogins(t *testing.T) {
 	t.Parallel()
 	vault := appstore()

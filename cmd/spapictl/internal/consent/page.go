@@ -22,7 +22,7 @@ type page struct {
 	Title, Lead, Next string
 	Facts             []fact
 	Said              string // by Vault or Amazon
-	Retry             string // path to which a button posts
+	Button, Post      string // a button, and the path to which it posts
 	Nonce             string // of the style
 }
 
@@ -73,6 +73,16 @@ func completePage(done Authorization) page {
 	}
 }
 
+// unknownPage is for an end of which neither good nor bad can be said.
+func unknownPage() page {
+	return page{
+		Status: http.StatusBadGateway, Tone: "wait", Title: "It is not known whether this worked",
+		Lead: "You gave your consent. Whether the authorization was stored then could not be found out.",
+		Next: "Tell the person who sent you the link: they can see whether your account is connected. Do not begin again before they have answered.",
+	}
+}
+
+// failedPage is for an end at which nothing was stored.
 func failedPage(err error) page {
 	failed := page{
 		Status: http.StatusBadGateway, Tone: "bad", Title: "Authorization failed",
@@ -86,12 +96,15 @@ func failedPage(err error) page {
 	return failed
 }
 
-func repeatablePage(retry string) page {
+func repeatablePage(err error, retry string) page {
+	lead := "Your consent has arrived, but it cannot be completed just now. Nothing is lost."
+	if Unknown(err) {
+		lead = "Your consent has arrived, but it is not known yet whether it was completed. Trying again does no harm."
+	}
 	return page{
-		Status: http.StatusServiceUnavailable, Tone: "wait", Title: "Not complete yet",
-		Lead:  "Your consent has arrived, but it cannot be completed just now. Nothing is lost.",
-		Next:  "Wait a moment, then try again. Amazon lets a consent be completed for 5 minutes; after that, open the link you were given once more.",
-		Retry: retry,
+		Status: http.StatusServiceUnavailable, Tone: "wait", Title: "Not complete yet", Lead: lead,
+		Next:   "Wait a moment, then try again. Amazon lets a consent be completed for 5 minutes; after that, open the link you were given once more.",
+		Button: "Try again", Post: retry,
 	}
 }
 
@@ -109,6 +122,40 @@ func incompletePage(err error) page {
 		Lead: "Amazon sent you back without what is needed to complete it.",
 		Said: err.Error(),
 		Next: "To authorize the application, open the link you were given once more, and give your consent there.",
+	}
+}
+
+func invitationPage(path string) page {
+	return page{
+		Status: http.StatusOK, Tone: "wait", Title: "Connect your selling account",
+		Lead:   "You were invited to authorize an application in Amazon's Selling Partner Appstore.",
+		Next:   "Continue in the browser in which you use Amazon: the invitation is for one browser.",
+		Button: "Continue", Post: path,
+	}
+}
+
+func invitedPage(partner string) page {
+	return page{
+		Status: http.StatusOK, Tone: "good", Title: "Now begin in Amazon's Appstore",
+		Lead:  "This browser may authorize the application from now on.",
+		Facts: []fact{{"Selling partner", partner}},
+		Next:  "In this browser, sign in to Amazon with that selling account, open the application in the Selling Partner Appstore, and choose to authorize it. Amazon leads you back here.",
+	}
+}
+
+func takenPage() page {
+	return page{
+		Status: http.StatusConflict, Tone: "bad", Title: "This invitation was opened in another browser",
+		Lead: "It is for one browser, and another one has taken it.",
+		Next: "Go on in the browser in which you opened it first. If that was not you, tell the person who sent you the invitation.",
+	}
+}
+
+func uninvitedPage() page {
+	return page{
+		Status: http.StatusForbidden, Tone: "bad", Title: "Open your invitation first",
+		Lead: "This browser has not taken the invitation to authorize the application.",
+		Next: "Open the invitation you were given in this browser, and continue there. Then begin again in Amazon's Appstore.",
 	}
 }
 

@@ -7,10 +7,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"path"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -24,26 +27,33 @@ import (
 type Settings struct {
 	Vault Vault
 	Path  string // of the redirect URI
-	// Appstore workflow: the path of the log-in URI, the selling partner who may
-	// log in, and the fields of authorize/url.
+	// Appstore workflow: the path of the log-in URI, the selling partner who is
+	// meant, and the fields of authorize/url.
 	LoginPath string
 	Partner   string
 	Fields    map[string]any
 	// Notice is told what happens, by one caller at a time. It gets no secret.
 	Notice func(text string)
+	// Done is told of the authorization as soon as Vault has stored it.
+	Done func(Authorization)
 }
 
 // Receiver is the handler that Amazon's redirect ends at. It completes one
 // authorization.
 type Receiver struct {
 	Settings
-	pages    pages
-	diverted diverted
-	result   string        // path of the page that says what came of it
-	ended    chan struct{} // closed when the outcome is there
-	followed chan struct{} // has an element after owed changed
-	noticing sync.Mutex
-	logins   sync.Mutex // Vault is asked for one link at a time
+	pages      pages
+	diverted   diverted
+	invitation *invitation   // nil without the Appstore workflow
+	attempts   *Attempts     // of the exchange that runs, if any
+	result     string        // path of the page that says what came of it
+	ended      chan struct{} // closed when the outcome is there
+	followed   chan struct{} // has an element after owed changed
+	noticing   sync.Mutex
+	logins     sync.Mutex    // Vault is asked for one link at a time
+	patience   time.Duration // after Ctrl-C
+
+	stranger, secondBrowser sync.Once // notices of what anybody can do as often as they like
 
 	mu       sync.Mutex
 	states   []expected
@@ -51,8 +61,8 @@ type Receiver struct {
 	redirect Redirect      // of the exchange that runs, or may be repeated
 	exchange chan struct{} // closed when the exchange has ended
 	done     Authorization
-	err      error
-	owed     int // browsers that are led to the result and have not fetched it
+	err      error // of the last exchange
+	owed     int   // browsers that are led to the result and have not fetched it
 }
 
 // expected is a state with which a browser may come back.
@@ -85,12 +95,17 @@ func NewReceiver(settings Settings) (*Receiver, error) {
 	if settings.LoginPath == settings.Path {
 		return nil, errors.New("the log-in path and the path of the redirect URI are the same")
 	}
-	return &Receiver{
+	r := &Receiver{
 		Settings: settings, pages: pages, diverted: diverted{parent: path.Join(settings.Path, "answer")},
+		attempts: &Attempts{Vault: settings.Vault}, patience: interruptLimit,
 		// Nobody but the browser that was sent there can know it.
 		result: path.Join(settings.Path, "result", rand.Text()),
 		ended:  make(chan struct{}), followed: make(chan struct{}, 1),
-	}, nil
+	}
+	if settings.LoginPath != "" {
+		r.invitation = newInvitation(settings.Path)
+	}
+	return r, nil
 }
 
 // Expect makes the Receiver take a redirect with this state.
@@ -103,6 +118,7 @@ func (r *Receiver) Expect(state credential.Secret, expiresAt time.Time) {
 // ServeHTTP implements http.Handler. It routes by itself: http.ServeMux would
 // answer an unclean path with a redirect that repeats the query.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	defer r.tellPanic()
 	guard(w.Header())
 	methods := r.methods(req.URL.Path)
 	if len(methods) == 0 {
@@ -118,15 +134,39 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	serve(w, req)
 }
 
+// tellPanic reports a defect, which net/http would write to a log that is not kept.
+// Of what was passed to panic only an error of Go's own is shown: any other may hold
+// what the browser sent.
+func (r *Receiver) tellPanic() {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	if cause != http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
+		text := fmt.Sprintf("%T", cause)
+		if err, ok := cause.(runtime.Error); ok {
+			text = err.Error()
+		}
+		r.notice("a defect of spapictl: " + text + "\n" + string(debug.Stack()))
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// methods are those of a path; nil if there is none. A request may have an empty
+// path, which no setting must match that is empty as well.
 func (r *Receiver) methods(path string) map[string]http.HandlerFunc {
-	switch path {
-	case r.Path:
-		return map[string]http.HandlerFunc{http.MethodGet: r.serveRedirect}
-	case r.result:
+	switch {
+	case path == "":
+		return nil
+	case path == r.Path:
+		return map[string]http.HandlerFunc{http.MethodGet: r.invited(r.serveRedirect)}
+	case path == r.result:
 		return map[string]http.HandlerFunc{http.MethodGet: r.serveResult, http.MethodPost: r.serveRepeat}
-	case r.LoginPath: // "" without the Appstore workflow, which no path is
-		return map[string]http.HandlerFunc{http.MethodGet: r.serveLogin}
-	case "/favicon.ico":
+	case path == r.LoginPath:
+		return map[string]http.HandlerFunc{http.MethodGet: r.invited(r.serveLogin)}
+	case path == r.InvitationPath():
+		return map[string]http.HandlerFunc{http.MethodGet: r.serveInvitation, http.MethodPost: r.serveTaking}
+	case path == "/favicon.ico":
 		return map[string]http.HandlerFunc{http.MethodGet: func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusNoContent)
 		}}
@@ -213,10 +253,12 @@ func (r *Receiver) serveResult(w http.ResponseWriter, req *http.Request) {
 	switch {
 	case r.phase == over && r.err == nil:
 		content = completePage(r.done)
+	case r.phase == over && Unknown(r.err):
+		content = unknownPage()
 	case r.phase == over:
 		content = failedPage(r.err)
 	case r.phase != waiting: // what runs was begun from a page such as this
-		content = repeatablePage(r.result)
+		content = repeatablePage(r.err, r.result)
 	}
 	r.mu.Unlock()
 
@@ -251,7 +293,7 @@ func (r *Receiver) complete(ctx context.Context, redirect Redirect) <-chan struc
 	// The browser may leave; Vault's client bounds the time.
 	go func() {
 		defer close(ended)
-		r.settle(r.Vault.Complete(context.WithoutCancel(ctx), redirect))
+		r.settle(r.attempts.Complete(context.WithoutCancel(ctx), redirect))
 	}()
 	return ended
 }
@@ -259,7 +301,7 @@ func (r *Receiver) complete(ctx context.Context, redirect Redirect) <-chan struc
 func (r *Receiver) settle(done Authorization, err error) {
 	r.mu.Lock()
 	if Repeatable(err) {
-		r.phase = repeatable
+		r.phase, r.err = repeatable, err
 		r.mu.Unlock()
 		r.notice("not completed yet: " + err.Error() + "; the page offers to try again")
 		return
@@ -269,10 +311,9 @@ func (r *Receiver) settle(done Authorization, err error) {
 	close(r.ended)
 }
 
-// deadline is when the last state expires, or zero if none is expected.
+// deadline is when the last state expires, or zero if none is expected. Its caller
+// holds the lock, as those of expired and interrupted do.
 func (r *Receiver) deadline() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var last time.Time
 	for _, known := range r.states {
 		if known.expiresAt.After(last) {

@@ -11,13 +11,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/cmd/spapictl/internal/consent"
-	"vault-plugin-secrets-spapi/internal/vaulttest"
 )
 
 func TestSuccess(t *testing.T) {
@@ -178,7 +176,7 @@ func TestRefusedWithAdvice(t *testing.T) {
 // What is not for sellers, such as which policy is missing, stays off the page.
 func TestFailed(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{0, 403, 500, 502} {
+	for _, status := range []int{403, 502} {
 		s := serve(t, consent.Settings{Vault: failing(status, "the inside of it")})
 		result := s.follow(t, s.get(t, callback))
 		require.Equal(t, http.StatusBadGateway, result.StatusCode)
@@ -187,6 +185,36 @@ func TestFailed(t *testing.T) {
 		_, err := s.end()
 		require.ErrorContains(t, err, "the inside of it")
 	}
+}
+
+// Nobody is told that it failed where it may have been stored.
+func TestUnknown(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []error{engineSays(0, "the inside of it"), engineSays(500, "the inside of it"), engineSays(504, "the inside of it"), proxySays(500), proxySays(502)} {
+		s := serve(t, consent.Settings{Vault: answering(answer)})
+		result := s.follow(t, s.get(t, callback))
+		require.Equal(t, http.StatusBadGateway, result.StatusCode)
+		require.Contains(t, result.page, "It is not known whether this worked")
+		require.NotContains(t, result.page, "failed")
+		require.NotContains(t, result.page, "the inside of it")
+		_, err := s.end()
+		require.ErrorContains(t, err, "so it is unknown whether the authorization was stored: see spapictl status")
+	}
+}
+
+// The first attempt may have stored what the second one finds used.
+func TestUnknownThenUsed(t *testing.T) {
+	t.Parallel()
+	s := serve(t, consent.Settings{Vault: answering(proxySays(503), engineSays(400, "the state was used before"))})
+	arrived := s.get(t, callback)
+	page := s.follow(t, arrived)
+	require.Contains(t, page.page, "Try again")
+	require.NotContains(t, page.page, "Nothing is lost")
+	require.Contains(t, page.page, "not known yet whether it was completed")
+	page = s.follow(t, s.send(t, http.MethodPost, arrived.Header.Get("Location")))
+	require.Contains(t, page.page, "It is not known whether this worked")
+	_, err := s.end()
+	require.ErrorContains(t, err, "the state was used before; so it is unknown")
 }
 
 func TestTryAgain(t *testing.T) {
@@ -300,56 +328,6 @@ func TestBrowserLeaves(t *testing.T) {
 	done, err := s.end()
 	require.NoError(t, err)
 	require.Equal(t, "acme", done.Account)
-}
-
-func TestInterrupted(t *testing.T) {
-	t.Parallel()
-	s := serve(t, consent.Settings{Vault: succeeding()})
-	s.stop()
-	_, err := s.end()
-	require.ErrorIs(t, err, consent.ErrInterrupted)
-}
-
-// What Vault has begun at Ctrl-C is waited for: it is stored in any case.
-func TestInterruptedWhileVaultIsAsked(t *testing.T) {
-	t.Parallel()
-	vault := succeeding()
-	entered, release := make(chan struct{}), make(chan struct{})
-	vault.complete = func(context.Context, consent.Redirect) (consent.Authorization, error) {
-		close(entered)
-		<-release
-		return authorized(), nil
-	}
-	s := serve(t, consent.Settings{Vault: vault})
-	arrived := make(chan struct{})
-	go func() {
-		defer close(arrived)
-		if answer, err := s.try(t.Context(), http.MethodGet, callback); err == nil {
-			_, _ = s.try(t.Context(), http.MethodGet, answer.Header.Get("Location"))
-		}
-	}()
-	<-entered
-	s.stop()
-	require.NoError(t, vaulttest.WaitFor(t.Context(), "the interrupt", func() (bool, error) {
-		return strings.Contains(s.told(), "waiting for the answer of Vault"), nil
-	}))
-	close(release)
-	done, err := s.end()
-	require.NoError(t, err)
-	require.Equal(t, "acme", done.Account)
-	<-arrived
-}
-
-func TestExpired(t *testing.T) {
-	t.Parallel()
-	s := &stage{browser: newBrowser(t)}
-	var err error
-	s.receiver, err = consent.NewReceiver(consent.Settings{Vault: succeeding()})
-	require.NoError(t, err)
-	s.receiver.Expect(credential.New("the-state"), time.Now())
-	s.serve(t)
-	_, err = s.end()
-	require.ErrorIs(t, err, consent.ErrExpired)
 }
 
 func TestOldTLS(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/cmd/spapictl/internal/mount"
 )
 
 // LongestURL bounds a redirected URL that somebody pastes.
@@ -40,7 +41,8 @@ func (e *RefusedError) Error() string {
 // ParseURL reads the address to which Amazon sent a browser, as it was pasted.
 // The errors do not repeat it.
 func ParseURL(pasted string) (Redirect, error) {
-	pasted = strings.Trim(strings.TrimSpace(pasted), `"'<>`)
+	// An address has no white space; where it has some, lines were wrapped.
+	pasted = strings.Trim(strings.Join(strings.Fields(pasted), ""), `"'<>`)
 	switch {
 	case pasted == "":
 		return Redirect{}, errors.New("nothing was pasted")
@@ -73,7 +75,7 @@ func FromQuery(query url.Values) (Redirect, error) {
 	}
 	redirect.State = credential.New(state)
 	if query.Has("error") {
-		return redirect, &RefusedError{strings.ReplaceAll(reason(query), state, credential.Redacted)}
+		return redirect, &RefusedError{reason(query)}
 	}
 	code, err := parameter(query, "spapi_oauth_code")
 	if err != nil {
@@ -101,19 +103,26 @@ func parameter(query url.Values, name string) (string, error) {
 }
 
 // reason is the OAuth error of a redirect, of which anybody could have written
-// anything.
+// anything, but for the secrets of the same redirect.
 func reason(query url.Values) string {
 	const longest = 200
 	text := query.Get("error")
 	if description := query.Get("error_description"); description != "" {
 		text += " (" + description + ")"
 	}
-	runes := []rune(strings.Map(func(r rune) rune {
+	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, text))
+	}, text)
+	var secrets []credential.Secret
+	for _, name := range []string{"state", "spapi_oauth_code"} {
+		for _, value := range query[name] {
+			secrets = append(secrets, credential.New(value))
+		}
+	}
+	runes := []rune(mount.Scrub(text, secrets...)) // before it is cut
 	if len(runes) > longest {
 		runes = append(runes[:longest], '…')
 	}

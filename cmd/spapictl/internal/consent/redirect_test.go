@@ -70,6 +70,37 @@ func TestStateComesWithTheError(t *testing.T) {
 	require.Equal(t, "the-state", redirect.State.Reveal())
 }
 
+// What a terminal or a mail has wrapped is put together.
+func TestParseURLWrapped(t *testing.T) {
+	t.Parallel()
+	for length := 1; length < len(redirected); length++ {
+		var wrapped strings.Builder
+		for i, char := range redirected {
+			if i%length == 0 {
+				wrapped.WriteString("\r\n  ")
+			}
+			wrapped.WriteRune(char)
+		}
+		redirect, err := consent.ParseURL(wrapped.String())
+		require.NoError(t, err)
+		require.Equal(t, "the-state", redirect.State.Reveal())
+		require.Equal(t, "the-code", redirect.Code.Reveal())
+	}
+}
+
+// A long reason is cut, and no secret with it.
+func TestNoSecretAtTheEndOfAReason(t *testing.T) {
+	t.Parallel()
+	for _, secret := range []string{"the-state", "the-code", "the%252Fother"} {
+		for before := range 200 {
+			_, err := consent.ParseURL("https://app.example/?state=the-state&spapi_oauth_code=the-code&spapi_oauth_code=the/other&error=" + strings.Repeat(".", before) + secret)
+			require.ErrorContains(t, err, "Amazon did not authorize")
+			_, said, _ := strings.Cut(err.Error(), ": ")
+			require.NotContains(t, said, "th")
+		}
+	}
+}
+
 func FuzzParseURL(f *testing.F) {
 	f.Add(redirected)
 	f.Add("https://a/?state=%00&error=x")

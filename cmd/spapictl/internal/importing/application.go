@@ -35,13 +35,17 @@ func (r *run) application(ctx context.Context, config *mount.Answer) error {
 	if r.Region != "" {
 		data["region"] = r.Region
 	}
-	answer, err := r.repeat(ctx, ctx, 0, func(ctx context.Context) (*mount.Answer, error) { return r.vault.Write(ctx, "config", data) })
+	answer, err := r.repeat(ctx, ctx, 0, func(ctx context.Context) (*mount.Answer, error) { return r.vault.Write(ctx, "config", data, secret) })
 	if err != nil {
-		return fmt.Errorf("no account was written: writing the config with the client secret of %s: %s", app.Place, scrub(err.Error(), secret))
+		return fmt.Errorf("no account was written: writing the config with the client secret of %s: %w", app.Place, err)
 	}
 	r.summary.Config = "written for " + app.String()
+	if r.Update {
+		r.region = r.Region
+	}
+	r.configured = len(answer.Warnings) == 0
 	for _, warning := range answer.Warnings {
-		r.summary.Warnings = append(r.summary.Warnings, scrub(warning, secret))
+		r.summary.Warnings = append(r.summary.Warnings, mount.Scrub(warning, secret))
 	}
 	return nil
 }
@@ -70,8 +74,14 @@ func (r *run) existing(config *mount.Answer) error {
 		return fmt.Errorf("nothing was written: %s has the application %s, and %s; each application needs a mount of its own, which --mount names", r.vault.Path(), r.clientID, named)
 	}
 	r.summary.Config = "left as it is, for " + r.clientID
-	if r.Region != "" && r.Region != config.Text("region") {
+	// An account that exists may have another region than the config.
+	if r.Update || r.Region != config.Text("region") {
 		r.region = r.Region
+	}
+	for _, app := range apps {
+		if app.ClientID == r.clientID && !app.Secret.IsZero() {
+			r.summary.uncompared = append(r.summary.uncompared, app.Place)
+		}
 	}
 	return nil
 }

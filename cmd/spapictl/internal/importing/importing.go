@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/cmd/spapictl/internal/accountfile"
 	"vault-plugin-secrets-spapi/cmd/spapictl/internal/mount"
 )
@@ -29,7 +30,7 @@ const (
 type Vault interface {
 	Path() string
 	Read(ctx context.Context, path string) (*mount.Answer, error)
-	Write(ctx context.Context, path string, data map[string]any) (*mount.Answer, error)
+	Write(ctx context.Context, path string, data map[string]any, secrets ...credential.Secret) (*mount.Answer, error)
 	List(ctx context.Context, path string, query url.Values) (*mount.Answer, error)
 }
 
@@ -60,9 +61,13 @@ type run struct {
 	clientID string // of the application that the mount has, or would have
 	region   string // for accounts that name none; empty: the config's is meant
 	exists   map[string]bool
-	seen     *duplicates
-	slots    chan struct{}
-	stop     context.CancelCauseFunc
+	// configured says that the config was written in this run, and its client
+	// secret proven.
+	configured bool
+
+	seen  *duplicates
+	slots chan struct{}
+	stop  context.CancelCauseFunc
 
 	mu      sync.Mutex
 	inARow  int
@@ -75,7 +80,7 @@ func Run(ctx context.Context, vault Vault, opts Options) *Summary {
 	defer stop(nil)
 	r := &run{Options: opts, vault: vault, seen: newDuplicates(), slots: make(chan struct{}, opts.Parallel), stop: stop, summary: newSummary(opts)}
 	for _, problem := range opts.Broken {
-		r.problem(problem)
+		r.problem(problem, nil)
 	}
 	// Requests in flight are answered even after Ctrl-C, for a while.
 	working, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -116,8 +121,9 @@ func (r *run) prepare(ctx context.Context) error {
 func (r *run) accounts(stopped, working context.Context) error {
 	var writers sync.WaitGroup
 	for _, source := range r.Sources {
+		t := r.tally(source)
 		for item := range r.items(stopped, source) {
-			r.item(stopped, working, &writers, item)
+			r.item(stopped, working, &writers, t, item)
 		}
 	}
 	writers.Wait()
@@ -160,29 +166,34 @@ func (r *run) items(stopped context.Context, source *accountfile.Source) func(fu
 }
 
 // item decides about an account, and starts writing it if it is to be written.
-func (r *run) item(stopped, working context.Context, writers *sync.WaitGroup, item accountfile.Item) {
+func (r *run) item(stopped, working context.Context, writers *sync.WaitGroup, t *tally, item accountfile.Item) {
 	if item.Problem != nil {
-		r.problem(item.Problem)
+		r.problem(item.Problem, t)
 		r.step()
 		return
 	}
 	account := item.Account
+	// What comes to pass of an account counts for its repetitions, too.
+	first := false
 	done := func(outcome Outcome, reason string) {
-		r.done(account, outcome, reason)
-		r.step()
+		r.done(account, t, outcome, reason, first)
+		if outcome != NotTried {
+			r.step()
+		}
 	}
 	if reason := r.foreign(account); reason != "" {
 		done(Rejected, reason)
 		return
 	}
-	if first, same := r.seen.add(account); first != nil {
+	if before, same := r.seen.add(account); before != nil {
 		if same {
 			done(Duplicate, "")
 		} else {
-			done(Rejected, "the account stands in "+first.String()+" already, with other values: one of the two has to go")
+			done(Rejected, "the account stands in "+before.String()+" already, with other values: one of the two has to go")
 		}
 		return
 	}
+	first = true
 	if r.exists[account.Name] && !r.Update {
 		done(AlreadyThere, "")
 		return
@@ -214,14 +225,22 @@ func (r *run) step() {
 	}
 }
 
-func (r *run) problem(problem *accountfile.Problem) {
+// problem counts for a source, or for a file that could not be opened.
+func (r *run) problem(problem *accountfile.Problem, t *tally) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if t != nil {
+		t.outcomes[Rejected]++
+	}
 	r.summary.add(Result{Place: problem.Place, Account: problem.Account, Outcome: Rejected, Reason: problem.Text})
 }
 
-func (r *run) done(account *accountfile.Account, outcome Outcome, reason string) {
+func (r *run) done(account *accountfile.Account, t *tally, outcome Outcome, reason string, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if first {
+		r.summary.became[account.Name] = outcome
+	}
+	t.add(outcome, account)
 	r.summary.add(Result{Place: account.Place, Account: account.Name, Outcome: outcome, Reason: reason})
 }

@@ -4,6 +4,7 @@
 package importing
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"io"
@@ -66,11 +67,14 @@ type Summary struct {
 	Stopped  string          `json:"stopped"`  // why the import ended early
 	Unread   []string        `json:"unread"`   // sources that were not read to their end
 
-	order map[string]int // of files
+	order      map[string]int // of files
+	tallies    []*tally
+	became     map[string]Outcome  // what came to pass of each account
+	uncompared []accountfile.Place // of applications whose client secret Vault may have another one for
 }
 
 func newSummary(opts Options) *Summary {
-	s := &Summary{DryRun: opts.DryRun, Outcomes: map[Outcome]int{}, Results: []Result{}, Warnings: []string{}, Unread: []string{}, order: map[string]int{}}
+	s := &Summary{DryRun: opts.DryRun, Outcomes: map[Outcome]int{}, Results: []Result{}, Warnings: []string{}, Unread: []string{}, order: map[string]int{}, became: map[string]Outcome{}}
 	for i, name := range opts.Order {
 		s.order[name] = i
 	}
@@ -96,16 +100,12 @@ func (s *Summary) OK() bool {
 	return s.Stopped == "" && len(s.Unread) == 0 && s.Outcomes[Rejected]+s.Outcomes[Failed]+s.Outcomes[NotTried] == 0
 }
 
-// Handled reports whether any account of the sources is in Vault now.
-func (s *Summary) Handled() bool {
-	return s.Outcomes[Stored]+s.Outcomes[Unverified]+s.Outcomes[AlreadyThere] > 0
-}
-
 // shownUnverified bounds a list that is of one cause, mostly.
 const shownUnverified = 10
 
-// Print writes the summary for people.
-func (s *Summary) Print(w io.Writer) {
+// Print writes the summary for people, all at once.
+func (s *Summary) Print(to io.Writer) error {
+	w := &bytes.Buffer{}
 	if s.Config != "" {
 		fmt.Fprintf(w, "config: %s\n", s.Config)
 	}
@@ -117,11 +117,16 @@ func (s *Summary) Print(w io.Writer) {
 			fmt.Fprintf(w, "%7d %s\n", n, outcome.text())
 		}
 	}
+	for _, t := range s.tallies {
+		if t.total() == 0 && !slices.Contains(s.Unread, t.source.Name) {
+			fmt.Fprintf(w, "%s: 0 accounts\n", accountfile.Place{File: t.source.Name})
+		}
+	}
 	s.printResults(w, "Stored with a warning:", Stored, Unverified)
 	s.printResults(w, "Rejected:", Rejected)
 	s.printResults(w, "Failed:", Failed)
 	for _, name := range s.Unread {
-		fmt.Fprintf(w, "%s was not read to its end\n", name)
+		fmt.Fprintf(w, "%s was not read to its end\n", accountfile.Place{File: name})
 	}
 	if s.DryRun {
 		fmt.Fprintln(w, "This was a dry run: nothing was written.")
@@ -129,6 +134,8 @@ func (s *Summary) Print(w io.Writer) {
 	if s.Stopped != "" {
 		fmt.Fprintf(w, "Stopped: %s\n", s.Stopped)
 	}
+	_, err := to.Write(w.Bytes())
+	return err
 }
 
 func (s *Summary) printResults(w io.Writer, title string, of ...Outcome) {

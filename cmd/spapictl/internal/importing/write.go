@@ -65,22 +65,23 @@ func (r *run) write(stopped, working context.Context, account *accountfile.Accou
 		data["region"] = r.region
 	}
 	maps.Copy(data, account.Settings)
+	secrets := secrets(account)
 	spread := time.Duration(account.Place.Line%8) * firstWait / 8
 	answer, err := r.repeat(stopped, working, spread, func(ctx context.Context) (*mount.Answer, error) {
-		return r.vault.Write(ctx, "accounts/"+account.Name, data)
+		return r.vault.Write(ctx, "accounts/"+account.Name, data, secrets...)
 	})
 	if err != nil {
-		return r.failed(account, err)
+		return r.failed(err)
 	}
 	r.answered()
-	warning := scrub(strings.Join(answer.Warnings, "; "), r.secrets(account)...)
+	warning := mount.Scrub(strings.Join(answer.Warnings, "; "), secrets...)
 	if strings.Contains(warning, "unverified") {
 		return Unverified, warning
 	}
 	return Stored, warning
 }
 
-func (r *run) secrets(account *accountfile.Account) []credential.Secret {
+func secrets(account *accountfile.Account) []credential.Secret {
 	all := []credential.Secret{account.RefreshToken}
 	if account.Application != nil {
 		all = append(all, account.Application.Secret)
@@ -90,8 +91,8 @@ func (r *run) secrets(account *accountfile.Account) []credential.Secret {
 
 // failed tells a refusal of this account from what will happen to the next one,
 // too.
-func (r *run) failed(account *accountfile.Account, err error) (Outcome, string) {
-	reason := scrub(err.Error(), r.secrets(account)...)
+func (r *run) failed(err error) (Outcome, string) {
+	reason := err.Error()
 	failure := (*mount.Error)(nil)
 	if !errors.As(err, &failure) {
 		return Failed, reason

@@ -16,6 +16,8 @@ import (
 
 	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/api/cliconfig"
+
+	"vault-plugin-secrets-spapi/backend/credential"
 )
 
 // Mount is a mount of the engine. It can be used concurrently.
@@ -123,15 +125,16 @@ func (m *Mount) get(ctx context.Context, capability, path string, query url.Valu
 	return answer(secret), nil
 }
 
-// Write writes to a path of the mount. The answer is never nil without an error.
-func (m *Mount) Write(ctx context.Context, path string, data map[string]any) (*Answer, error) {
+// Write writes to a path of the mount. The answer is never nil without an error,
+// and no error holds one of the secrets.
+func (m *Mount) Write(ctx context.Context, path string, data map[string]any, secrets ...credential.Secret) (*Answer, error) {
 	at, err := m.join(path)
 	if err != nil {
 		return nil, err
 	}
 	secret, err := m.client.Logical().WriteWithContext(ctx, at, data)
 	if err != nil {
-		return nil, m.failure("update", at, err)
+		return nil, m.failure("update", at, err, secrets...)
 	}
 	return answer(secret), nil
 }
@@ -152,13 +155,14 @@ func (m *Mount) join(path string) (string, error) {
 	return m.path + "/" + path, nil
 }
 
+// checkPath does not repeat the path: anything may have been pasted there.
 func checkPath(path string) error {
 	if strings.ContainsFunc(path, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return fmt.Errorf("%q has unprintable characters", path)
+		return errors.New("has unprintable characters")
 	}
 	for segment := range strings.SplitSeq(path, "/") {
 		if segment == "" || segment == "." || segment == ".." {
-			return fmt.Errorf("%q is not a path of names", path)
+			return errors.New("is not made of names with a slash between")
 		}
 	}
 	return nil

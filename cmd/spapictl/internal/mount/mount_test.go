@@ -11,10 +11,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/cmd/spapictl/internal/mount"
 )
 
@@ -90,6 +92,7 @@ func TestErrors(t *testing.T) {
 	}{
 		"refused":         {400, `{"errors":["field \"region\": is wrong"]}`, `field "region": is wrong`},
 		"denied":          {403, `{"errors":["1 error occurred:\n\t* permission denied\n\n"]}`, `Vault denied it: permission denied (the policy needs the capability "update" on the path "spapi/authorize/url")`},
+		"a bad token":     {403, `{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}`, "Vault denied it: permission denied; invalid token (the token has expired, was revoked or is of another Vault: log in with `vault login`, or set VAULT_TOKEN)"},
 		"several":         {400, `{"errors":["2 errors occurred:\n\t* one\n\t* two\n\n","three"]}`, "one; two; three"},
 		"no mount":        {404, `{"errors":["no handler for route \"spapi/x\". route entry not found."]}`, `no handler for route "spapi/x". route entry not found.`},
 		"sealed":          {503, `{"errors":["Vault is sealed"]}`, "Vault is sealed"},
@@ -108,6 +111,37 @@ func TestErrors(t *testing.T) {
 			require.False(t, failed.Unsent())
 			require.Len(t, *asked, 1, "is not repeated")
 		})
+	}
+}
+
+// Vault answers with a list of errors; a proxy before it does not.
+func TestForeignAnswers(t *testing.T) {
+	for body, foreign := range map[string]bool{
+		`{"errors":["Vault is sealed"]}`: false,
+		"":                               true,
+		"upstream timed out":             true,
+		`{"message":"bad gateway"}`:      true,
+		`{"errors":[]}`:                  true,
+	} {
+		vault(t, 503, body)
+		_, err := open(t).Write(t.Context(), "authorize/callback", nil)
+		failed := (*mount.Error)(nil)
+		require.ErrorAs(t, err, &failed)
+		require.Equal(t, foreign, failed.Foreign, body)
+	}
+}
+
+// What is cut off a long answer must not leave a part of a secret at its end.
+func TestNoSecretInAnError(t *testing.T) {
+	const secret = "the/secret-of-this-test"
+	for _, escaped := range []string{secret, url.QueryEscape(secret)} {
+		for before := 1980; before < 2010; before++ {
+			vault(t, 400, `{"errors":["`+strings.Repeat(".", before)+escaped+` of it"]}`)
+			_, err := open(t).Write(t.Context(), "authorize/callback", nil, credential.New(secret))
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), "the")
+			require.NotContains(t, err.Error(), "secret")
+		}
 	}
 }
 
@@ -157,9 +191,10 @@ func TestPathsThatLeadElsewhere(t *testing.T) {
 		require.Error(t, err, "%q", path)
 	}
 	require.Empty(t, *asked)
-	for _, path := range []string{"", "/", "../sys", "a//b"} {
+	for _, path := range []string{"", "/", "../sys", "a//b", "https://app.example/callback?spapi_oauth_code=the-code"} {
 		_, err := mount.Open(path)
 		require.Error(t, err, "%q", path)
+		require.NotContains(t, err.Error(), "the-code")
 	}
 }
 

@@ -176,19 +176,20 @@ func (i *Issuer) CompleteAuthorization(ctx context.Context, callback Callback) (
 	var account *AccountInfo
 	if err == nil {
 		account, err = i.storeAuthorized(ctx, &given, answer, config.ClientID, settings)
+	} else {
+		i.logUnauthorized(fault.Of(err).OfAccount(asked.Account))
 	}
 	// If this fails it is tidied later, and stays claimed until then.
 	_ = i.store.RemoveAuthorization(ctx, callback.State)
 	if err != nil {
 		failed := fault.Of(err).OfAccount(asked.Account)
 		failed.Spent = true
-		i.logUnauthorized(failed)
 		return nil, failed
 	}
 	return account, nil
 }
 
-// logUnauthorized logs an authorization that did not become an account.
+// logUnauthorized logs an authorization that did not get as far as an account.
 func (i *Issuer) logUnauthorized(failed *fault.Error) {
 	i.logger.Warn("an authorization could not be completed", append([]any{"account", failed.Account}, logged(failed)...)...)
 }

@@ -215,6 +215,7 @@ func TestCallbackWhileStorageFails(t *testing.T) {
 	require.True(t, failed.Spent)
 	h.storage.beforePut.Store(nil)
 	require.Equal(t, 1, h.log.with("[ERROR]", "could not be stored", "account=second", "the disk is full"))
+	require.Equal(t, 1, h.log.with("account=second", "the disk is full"), "it is told once")
 	require.Equal(t, before, h.storedRefreshToken("second"))
 	require.Equal(t, fault.InvalidState, h.refusedCallback(callback).Kind, "the code is spent, and so is the state")
 }

@@ -87,7 +87,7 @@ func authorizeURLFields() map[string]*framework.FieldSchema {
 		"amazon_state":        {Type: framework.TypeString, Description: "Appstore workflow: amazon_state, with which Amazon opened the log-in page.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		"selling_partner_id":  {Type: framework.TypeString, Description: "Who has to authorize the application; a callback with another one is refused. Default: the account's."},
 		"reauthorize":         {Type: framework.TypeBool, Description: "Allow an account that exists; its refresh token is replaced."},
-		"force":               {Type: framework.TypeBool, Description: "Allow another selling partner or region than the account's."},
+		"force":               {Type: framework.TypeBool, Description: "Allow another selling partner or region than the account's, or an account whose selling partner is not known."},
 	}
 }
 

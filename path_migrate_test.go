@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
+
+	"vault-plugin-secrets-spapi/internal/amazontest"
 )
 
 const testMWSToken = "amzn.mws.00000000-1111-2222-3333-444444444444"
@@ -103,4 +105,24 @@ func TestMigrationThatIsRefused(t *testing.T) {
 		require.Equal(t, before, m.stored(), name)
 	}
 	require.Zero(t, m.amazon.CodeExchanges())
+}
+
+// An endpoint that the registration does not allow any more gets no MWS token,
+// although it stands in the config.
+func TestMigrationToAForbiddenEndpoint(t *testing.T) {
+	t.Parallel()
+	m := configured(t)
+	data := m.migrationData()
+	elsewhere, err := amazontest.New(amazontest.Options{})
+	require.NoError(t, err)
+	t.Cleanup(elsewhere.Close)
+	entry, err := m.storage.Get(t.Context(), "config")
+	require.NoError(t, err)
+	entry.Value = []byte(strings.Replace(string(entry.Value), `"sp_api_endpoint":"`+m.amazon.URL(), `"sp_api_endpoint":"`+elsewhere.URL(), 1))
+	require.Contains(t, string(entry.Value), elsewhere.URL())
+	require.NoError(t, m.storage.Put(t.Context(), entry))
+	m.start()
+	require.Contains(t, m.badRequest(logical.UpdateOperation, "migrate/shop", data), "sp_api_endpoint must be one of")
+	require.Zero(t, elsewhere.SellingPartnerRequests())
+	require.NotContains(t, m.stored(), "account/shop")
 }

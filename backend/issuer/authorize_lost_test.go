@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-spapi/backend/credential"
@@ -95,10 +96,11 @@ func TestTidyingHoldsUpNobody(t *testing.T) {
 	h.clock.Advance(2 * time.Hour)
 	callback := h.given(store.Authorization{Account: "shop"})
 	deleting, gate := make(chan struct{}), make(chan struct{})
-	hold := func(string) {
+	hold := func(string) error {
 		h.storage.beforeDelete.Store(nil) // the callback's own
 		close(deleting)
 		<-gate
+		return nil
 	}
 	h.storage.beforeDelete.Store(&hold)
 	tidied := make(chan struct{})
@@ -111,6 +113,24 @@ func TestTidyingHoldsUpNobody(t *testing.T) {
 	require.NoError(t, err)
 	close(gate)
 	<-tidied
+}
+
+// A cluster that may not write leaves tidying to the one that may, each minute,
+// without a word.
+func TestTidyingWhereNothingMayBeWritten(t *testing.T) {
+	t.Parallel()
+	h := newAuthorizingHarness(t)
+	h.given(store.Authorization{Account: "old"})
+	h.clock.Advance(2 * time.Hour)
+	asked := 0
+	refuse := func(string) error {
+		asked++
+		return logical.ErrReadOnly
+	}
+	h.storage.beforeDelete.Store(&refuse)
+	h.TidyAuthorizations(t.Context())
+	require.Equal(t, 1, asked)
+	require.Zero(t, h.log.with("could not be removed"))
 }
 
 // A client id that changes while a code is on its way leaves the account with the

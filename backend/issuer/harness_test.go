@@ -43,8 +43,8 @@ type countingStorage struct {
 	beforePut atomic.Pointer[func(ctx context.Context, key string) error]
 	// afterGet runs when an entry was read, before the reader has it.
 	afterGet atomic.Pointer[func(key string)]
-	// beforeDelete runs before an entry is deleted.
-	beforeDelete atomic.Pointer[func(key string)]
+	// beforeDelete runs before an entry is deleted; its error is that of the delete.
+	beforeDelete atomic.Pointer[func(key string) error]
 	// lostOnce is the prefix of a key of which one write is to fail whose effect
 	// remains.
 	lostOnce atomic.Pointer[string]
@@ -90,7 +90,9 @@ func (s *countingStorage) Put(ctx context.Context, entry *logical.StorageEntry) 
 func (s *countingStorage) Delete(ctx context.Context, key string) error {
 	s.calls.Add(1)
 	if hook := s.beforeDelete.Load(); hook != nil {
-		(*hook)(key)
+		if err := (*hook)(key); err != nil {
+			return err
+		}
 	}
 	err := s.InmemStorage.Delete(ctx, key)
 	if s.lost.Load() {

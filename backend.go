@@ -100,13 +100,14 @@ func newBackend(opts Options, conf *logical.BackendConfig) *backend {
 		BackendType:    logical.TypeLogical,
 		RunningVersion: opts.Version,
 		PathsSpecial:   &logical.Paths{SealWrapStorage: store.SealWrapped()},
-		Secrets:        []*framework.Secret{b.accessTokenSecret()},
+		Secrets:        []*framework.Secret{b.accessTokenSecret(), b.restrictedTokenSecret()},
 		InitializeFunc: b.initialize,
 		Invalidate:     func(_ context.Context, key string) { b.issuer.Invalidate(key) },
 		PeriodicFunc:   b.periodic,
 		Clean:          b.clean,
 	}
-	b.Paths = framework.PathAppend(b.configPaths(), b.accountPaths(), b.authorizePaths(), b.migratePaths(), b.tokenPaths(), b.infoPaths())
+	b.Paths = framework.PathAppend(b.configPaths(), b.accountPaths(), b.authorizePaths(), b.migratePaths(), b.tokenPaths(), b.grantlessPaths(),
+		b.rolePaths(), b.restrictedPaths(), b.lwaPaths(), b.infoPaths())
 
 	policy, errs := endpoint.ParsePolicy(allowed)
 	for _, err := range errs {

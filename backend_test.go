@@ -5,6 +5,7 @@ package spapi
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -34,7 +35,17 @@ func everyRequest(m *mount) []logical.Request {
 		{Operation: logical.UpdateOperation, Path: "authorize/callback", Data: m.callbackData("consented")},
 		{Operation: logical.UpdateOperation, Path: "migrate/migrated", Data: m.migrationData()},
 		{Operation: logical.ReadOperation, Path: "token/acme"},
+		{Operation: logical.ReadOperation, Path: "grantless/notifications"},
+		{Operation: logical.ListOperation, Path: "roles/"},
+		{Operation: logical.ReadOperation, Path: "roles/shipping"},
+		{Operation: logical.UpdateOperation, Path: "roles/shipping", Data: roleData()},
+		{Operation: logical.UpdateOperation, Path: "roles/new", Data: roleData()},
+		{Operation: logical.PatchOperation, Path: "roles/shipping", Data: map[string]any{"description": "x"}},
+		{Operation: logical.ReadOperation, Path: "restricted/shipping/acme"},
+		{Operation: logical.UpdateOperation, Path: "lwa/token/acme", Data: map[string]any{"grant_type": "refresh_token"}},
+		{Operation: logical.UpdateOperation, Path: "lwa/grantless/notifications", Data: map[string]any{"grant_type": "client_credentials"}},
 		{Operation: logical.ReadOperation, Path: "info"},
+		{Operation: logical.DeleteOperation, Path: "roles/shipping"},
 		{Operation: logical.DeleteOperation, Path: "accounts/acme"},
 		{Operation: logical.DeleteOperation, Path: "config"},
 	}
@@ -78,6 +89,9 @@ func TestUnknownFieldsAreRefusedEverywhere(t *testing.T) {
 	requests := everyRequest(m)
 	before := m.stored()
 	for _, req := range requests {
+		if strings.HasPrefix(req.Path, lwaPrefix) {
+			continue // ignores what it does not know
+		}
 		data := map[string]any{"refresh_tokn": "x"}
 		maps.Copy(data, req.Data)
 		text := m.badRequest(req.Operation, req.Path, data)
@@ -98,13 +112,17 @@ func TestStorageThatFails(t *testing.T) {
 		for n := range everyRequest(configured(t)) {
 			m := configured(t)
 			req := everyRequest(m)[n]
-			if req.Path == "token/acme" {
+			if strings.HasSuffix(req.Path, "token/acme") || strings.Contains(req.Path, "grantless/") {
 				m.start() // a cached token needs no storage
 			}
 			before := m.stored()
 			fail(m, true)
-			_, err := m.do(req.Operation, req.Path, req.Data)
+			resp, err := m.do(req.Operation, req.Path, req.Data)
 			fail(m, false)
+			if resp != nil && resp.Data[logical.HTTPStatusCode] == http.StatusInternalServerError { // lwa/'s shape
+				err = errors.New(resp.Data[logical.HTTPRawBody].(string))
+				require.ErrorContains(t, err, "storage failed")
+			}
 			if err == nil {
 				continue // the request does not use what fails
 			}
@@ -151,10 +169,10 @@ func TestForwarding(t *testing.T) {
 		forwarded func(req logical.Request) bool
 	}{
 		"performance standby": {consts.ReplicationPerformanceStandby, func(req logical.Request) bool {
-			return req.Operation != logical.ReadOperation && req.Operation != logical.ListOperation || strings.HasPrefix(req.Path, "token/")
+			return req.Operation != logical.ReadOperation && req.Operation != logical.ListOperation || slices.Contains([]string{"token", "grantless", "restricted"}, strings.Split(req.Path, "/")[0])
 		}},
 		"performance secondary": {consts.ReplicationPerformanceSecondary, func(req logical.Request) bool {
-			return req.Operation != logical.ReadOperation && req.Operation != logical.ListOperation
+			return req.Operation != logical.ReadOperation && req.Operation != logical.ListOperation && !strings.HasPrefix(req.Path, "lwa/")
 		}},
 	} {
 		m := configured(t)
@@ -202,7 +220,7 @@ func TestSealWrapNamesRealKeys(t *testing.T) {
 		if !isWrapped {
 			require.NotContains(t, value, refreshToken, key)
 			require.NotContains(t, value, testClientSecret, key)
-			require.Regexp(t, "^(status|authorization)/", key, "what else is not sealed?")
+			require.Regexp(t, "^(status|authorization|role)/", key, "what else is not sealed?")
 			require.NotContains(t, value, state, key)
 		}
 	}
@@ -239,7 +257,7 @@ func TestSensitiveFieldsAreMarked(t *testing.T) {
 	m := newMount(t)
 	check := func(where string, fields map[string]*framework.FieldSchema) {
 		for name, field := range fields {
-			if slices.Contains([]string{"client_secret", "refresh_token", "access_token", "state", "spapi_oauth_code", "mws_auth_token", "amazon_state"}, name) {
+			if slices.Contains([]string{"client_secret", "refresh_token", "access_token", "restricted_data_token", "state", "spapi_oauth_code", "mws_auth_token", "amazon_state"}, name) {
 				require.True(t, field.DisplayAttrs != nil && field.DisplayAttrs.Sensitive, "%s of %s", name, where)
 			}
 		}
@@ -251,7 +269,9 @@ func TestSensitiveFieldsAreMarked(t *testing.T) {
 				for _, response := range responses {
 					check(path.Pattern, response.Fields)
 					require.NotContains(t, response.Fields, "client_secret")
-					require.NotContains(t, response.Fields, "refresh_token")
+					if !strings.HasPrefix(path.Pattern, lwaTokenPrefix) { // which echoes
+						require.NotContains(t, response.Fields, "refresh_token")
+					}
 				}
 			}
 		}

@@ -58,7 +58,7 @@ func TestCachedReadsAnswerAsTheFrameworkDoes(t *testing.T) {
 			m := configured(t)
 			m.t = t
 			arrange(m)
-			ahead := m.backend.cachedTokenRead(m.bareRead())
+			ahead := m.backend.cachedRead(m.bareRead())
 			require.NotNil(t, ahead, "answered ahead of the framework")
 			byFramework, err := m.backend.Backend.HandleRequest(t.Context(), m.bareRead())
 			require.NoError(t, err)
@@ -101,9 +101,9 @@ func TestOtherReadsAreTheFrameworks(t *testing.T) {
 			m := configured(t)
 			m.t = t
 			req := m.bareRead()
-			require.NotNil(t, m.backend.cachedTokenRead(req))
+			require.NotNil(t, m.backend.cachedRead(req))
 			arrange(m, req)
-			require.Nil(t, m.backend.cachedTokenRead(req))
+			require.Nil(t, m.backend.cachedRead(req))
 		})
 	}
 }
@@ -117,13 +117,13 @@ func TestCachedReadsOnAPerformanceStandby(t *testing.T) {
 	m.start()
 	_, err := m.backend.issuer.Token(t.Context(), "acme", 0)
 	require.NoError(t, err)
-	require.NotNil(t, m.backend.issuer.Cached("acme"))
-	require.Nil(t, m.backend.cachedTokenRead(m.bareRead()))
+	require.NotNil(t, m.backend.issuer.Cached("acme", 0))
+	require.Nil(t, m.backend.cachedRead(m.bareRead()))
 	_, err = m.backend.HandleRequest(t.Context(), m.bareRead())
 	require.Equal(t, logical.ErrReadOnly, err)
 
 	m.backend.answersReads.Store(true)
-	require.NotNil(t, m.backend.cachedTokenRead(m.bareRead()), "that, and nothing else, makes the difference")
+	require.NotNil(t, m.backend.cachedRead(m.bareRead()), "that, and nothing else, makes the difference")
 }
 
 // A performance secondary has its own tokens, and answers.
@@ -133,7 +133,7 @@ func TestCachedReadsOnAPerformanceSecondary(t *testing.T) {
 	m.replication = consts.ReplicationPerformanceSecondary
 	m.start()
 	m.ok(logical.ReadOperation, "token/acme", nil)
-	require.NotNil(t, m.backend.cachedTokenRead(m.bareRead()))
+	require.NotNil(t, m.backend.cachedRead(m.bareRead()))
 }
 
 // A cached read calls neither storage, nor Amazon, nor Vault.

@@ -17,10 +17,10 @@ import (
 // statusOf is the HTTP status of an error, by its kind.
 func statusOf(kind fault.Kind) int {
 	switch kind {
-	case fault.InvalidInput, fault.UnknownAccount, fault.NotConfigured, fault.EndpointForbidden,
-		fault.InvalidGrant, fault.InvalidCode, fault.InvalidState, fault.InvalidMWS, fault.Removed, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidClient:
+	case fault.InvalidInput, fault.UnsupportedGrant, fault.UnknownAccount, fault.UnknownRole, fault.NotConfigured, fault.EndpointForbidden,
+		fault.InvalidGrant, fault.InvalidCode, fault.InvalidState, fault.InvalidMWS, fault.Removed, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidResources, fault.InvalidClient:
 		return http.StatusBadRequest
-	case fault.Disabled:
+	case fault.Disabled, fault.AccountNotAllowed:
 		return http.StatusForbidden
 	case fault.NotFound:
 		return http.StatusNotFound
@@ -42,18 +42,24 @@ func (b *backend) vaultError(req *logical.Request, err error) error {
 	if errors.Is(err, logical.ErrReadOnly) {
 		return logical.ErrReadOnly // Vault forwards the request to a node that may write
 	}
+	failed := b.knownFault(req, err)
+	return logical.CodedError(statusOf(failed.Kind), message(failed, mountOf(req)))
+}
+
+// knownFault is the fault of a request. What is ours is logged with its cause.
+func (b *backend) knownFault(req *logical.Request, err error) *fault.Error {
 	failed := fault.Of(err)
 	if failed.Kind == fault.Internal || failed.Kind == fault.Storage {
 		b.Logger().Error("a request failed", "path", req.Path, "operation", req.Operation, "error", failed.Error(), "cause", failed.Cause)
 	}
-	return logical.CodedError(statusOf(failed.Kind), message(failed, mountOf(req)))
+	return failed
 }
 
 // message is what the reader sees: what happened, and what to do next.
 func message(failed *fault.Error, mount string) string {
 	text := failed.Error()
 	switch failed.Kind {
-	case fault.UnknownAccount, fault.NotFound, fault.Disabled: // name it themselves
+	case fault.UnknownAccount, fault.NotFound, fault.Disabled, fault.AccountNotAllowed: // name it themselves
 	case fault.EndpointForbidden, fault.NotConfigured: // are not about it
 	default:
 		if failed.Account != "" {
@@ -89,10 +95,16 @@ func nextStep(failed *fault.Error, mount string) string {
 		return "Try again when some have been completed or expired"
 	case fault.UnauthorizedClient:
 		return fmt.Sprintf("Compare the application that the selling partner authorized with client_id of: vault read %sconfig", mount)
+	case fault.UnknownRole:
+		return fmt.Sprintf("Create it with: vault write %sroles/%s restricted_resources=@file allowed_accounts=…", mount, failed.Role)
+	case fault.AccountNotAllowed:
+		return fmt.Sprintf("Allow it with: vault patch %sroles/%s allowed_accounts=…", mount, failed.Role)
+	case fault.InvalidResources:
+		return fmt.Sprintf("Compare restricted_resources of: vault read %sroles/%s with the documentation of the Tokens API. The application needs the role for them in Seller Central, and the selling partner's authorization must be younger than that", mount, failed.Role)
 	case fault.InvalidScope:
 		return "The application lacks the role for it; see its registration in Seller Central"
 	case fault.InvalidClient:
-		if failed.Account == "" {
+		if failed.Field != "" {
 			return "Compare both with the application's LWA credentials in Seller Central; an application id is not a client id"
 		}
 		return fmt.Sprintf("The application is at fault, not the account: write its current client secret with: vault write %sconfig client_secret=@file", mount)

@@ -5,6 +5,7 @@ package spapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"sync/atomic"
@@ -80,14 +81,23 @@ func (m *mount) start() {
 	m.t.Cleanup(func() { made.Cleanup(context.Background()) })
 }
 
-// configured is a mount with a config and the account acme, whose token is
-// cached.
+// configured is a mount with a config, the role shipping and the account acme,
+// whose token is cached.
 func configured(t *testing.T) *mount {
 	t.Helper()
 	m := newMount(t)
 	m.ok(logical.UpdateOperation, "config", m.configData())
 	m.ok(logical.UpdateOperation, "accounts/acme", m.accountData("acme"))
+	m.ok(logical.UpdateOperation, "roles/shipping", roleData())
 	return m
+}
+
+// roleData is a role that every account may be used with.
+func roleData() map[string]any {
+	return map[string]any{
+		"restricted_resources": []any{map[string]any{"method": "GET", "path": "/orders/v0/orders/{orderId}/address"}},
+		"allowed_accounts":     "*",
+	}
 }
 
 func (m *mount) configData() map[string]any {
@@ -125,6 +135,17 @@ func (m *mount) do(operation logical.Operation, path string, data map[string]any
 func (m *mount) validate(req *logical.Request, resp *logical.Response) {
 	m.t.Helper()
 	path := m.backend.Route(req.Path)
+	if raw, ok := resp.Data[logical.HTTPRawBody].(string); ok {
+		var body map[string]any
+		require.NoError(m.t, json.Unmarshal([]byte(raw), &body))
+		if status := resp.Data[logical.HTTPStatusCode]; status != http.StatusOK {
+			require.NotEmpty(m.t, body["error"])
+			require.NotEmpty(m.t, body["error_description"])
+			require.Len(m.t, body, 2)
+			return
+		}
+		resp = &logical.Response{Data: body}
+	}
 	require.NotNil(m.t, path, req.Path)
 	schema.ValidateResponse(m.t, schema.GetResponseSchema(m.t, path, req.Operation), resp, true)
 }

@@ -20,7 +20,7 @@ import (
 const (
 	// maxFieldSize bounds each string of a request, in bytes, whatever the field.
 	maxFieldSize = 16 << 10
-	// maxNameLength bounds the name of an account, in bytes.
+	// maxNameLength bounds the name of an account or a role, in bytes.
 	maxNameLength = 256
 )
 
@@ -28,8 +28,11 @@ const (
 // have the wrong type. The framework would ignore the first, and its message for
 // the second holds the value, which may be a credential.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
-	if resp := b.cachedTokenRead(req); resp != nil {
+	if resp := b.cachedRead(req); resp != nil {
 		return resp, nil
+	}
+	if strings.HasPrefix(req.Path, lwaPrefix) && submits(req.Operation) {
+		return b.handleLWA(ctx, req)
 	}
 	if err := b.checkFields(req); err != nil {
 		return nil, b.vaultError(req, err)
@@ -43,10 +46,15 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 
 // misspelled says why a path is none, where it is for the name of an account.
 func (b *backend) misspelled(req *logical.Request) error {
-	for _, prefix := range []string{"accounts/", tokenPrefix, migratePrefix} {
-		if name, ok := strings.CutPrefix(req.Path, prefix); ok && name != "" {
-			return b.vaultError(req, fault.BadField("account", "%s", errBadName))
+	for prefix, field := range map[string]string{"accounts/": "account", tokenPrefix: "account", migratePrefix: "account", rolesPrefix: "role", grantlessPrefix: "scope", restrictedPrefix: "account"} {
+		name, ok := strings.CutPrefix(req.Path, prefix)
+		if !ok || name == "" {
+			continue
 		}
+		if role, _, two := strings.Cut(name, "/"); prefix == restrictedPrefix && (!two || !nameShape.MatchString(role)) {
+			field = "role"
+		}
+		return b.vaultError(req, fault.BadField(field, "%s", errBadName))
 	}
 	return logical.ErrUnsupportedPath
 }
@@ -63,9 +71,7 @@ func (b *backend) checkFields(req *logical.Request) error {
 	if len(req.Data) == 0 {
 		return nil
 	}
-	switch req.Operation {
-	case logical.CreateOperation, logical.ReadOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation, logical.ListOperation:
-	default: // the data of a revocation is the lease's
+	if !submits(req.Operation) {
 		return nil
 	}
 	path := b.Route(req.Path)
@@ -91,6 +97,16 @@ func (b *backend) checkFields(req *logical.Request) error {
 		}
 	}
 	return nil
+}
+
+// submits reports whether the data of an operation is a request's; that of a
+// revocation, say, is the lease's.
+func submits(operation logical.Operation) bool {
+	switch operation {
+	case logical.CreateOperation, logical.ReadOperation, logical.UpdateOperation, logical.PatchOperation, logical.DeleteOperation, logical.ListOperation:
+		return true
+	}
+	return false
 }
 
 // wellTyped is stricter than the framework where that would turn one type into
@@ -126,6 +142,8 @@ func expected(fieldType framework.FieldType) string {
 		return "a map of strings, or key=value"
 	case framework.TypeCommaStringSlice:
 		return "a list of strings"
+	case framework.TypeSlice:
+		return "a list, or JSON that holds one"
 	}
 	return "a string"
 }
@@ -164,12 +182,22 @@ func checkPathFields(req *logical.Request, data *framework.FieldData) error {
 			return fault.BadField(name, "has another value in the path than in the body")
 		}
 	}
-	name, _ := data.Raw["account"].(string)
+	for _, field := range []string{"account", "role"} {
+		name, _ := data.Raw[field].(string)
+		if err := checkName(field, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkName refuses what the shape of a name in a path lets through.
+func checkName(field, name string) error {
 	switch {
 	case len(name) > maxNameLength:
-		return fault.BadField("account", "is longer than %d bytes", maxNameLength)
+		return fault.BadField(field, "is longer than %d bytes", maxNameLength)
 	case strings.Contains(name, ".."):
-		return fault.BadField("account", "must not hold two dots in a row, which Vault's storage refuses")
+		return fault.BadField(field, "must not hold two dots in a row, which Vault's storage refuses")
 	}
 	return nil
 }

@@ -22,12 +22,15 @@ const (
 	Storage                        // Vault's storage failed
 	Unsaved                        // Vault's storage failed to take a refresh token that Amazon changed
 	InvalidInput                   // the request: a field has a bad value
+	UnsupportedGrant               // the request: an OAuth grant that is not served there
 	Full                           // the request: there is no room for another of its kind just now
 	Conflict                       // the request: another one changed the same thing meanwhile
 	NotFound                       // the request: what is to be read or patched does not exist
 	UnknownAccount                 // the request: a token was asked of an account that does not exist
+	UnknownRole                    // the request: a restricted data token was asked of a role that does not exist
 	NotConfigured                  // the operator: no config was written yet
 	Disabled                       // the operator: the account was switched off
+	AccountNotAllowed              // the operator: the role does not allow the account
 	EndpointForbidden              // the operator: the stored endpoint is not allowed by the registration
 	InvalidGrant                   // the seller: the refresh token was revoked, lapsed or never valid
 	InvalidCode                    // the seller: the authorization code is expired, used up or another application's
@@ -36,6 +39,7 @@ const (
 	Removed                        // the operator: Amazon does not offer the operation any more
 	UnauthorizedClient             // the operator: the refresh token belongs to another application
 	InvalidScope                   // the operator: the application lacks the role for a scope
+	InvalidResources               // the operator: Amazon refuses the restricted resources of a role
 	InvalidClient                  // the operator: Amazon refuses the application's client id or secret
 	RateLimited                    // Amazon asks to slow down
 	Unavailable                    // Amazon could not be reached or failed
@@ -47,6 +51,7 @@ const (
 type Error struct {
 	Kind    Kind
 	Account string // the account concerned, if any
+	Role    string // the role concerned, if any
 	Field   string // the request field concerned, if any
 	Message string // what happened, for the reader
 
@@ -113,6 +118,13 @@ func (e *Error) tags() string {
 func (e *Error) OfAccount(account string) *Error {
 	named := *e
 	named.Account = account
+	return &named
+}
+
+// OfRole returns a copy of the error that names role.
+func (e *Error) OfRole(role string) *Error {
+	named := *e
+	named.Role = role
 	return &named
 }
 

@@ -110,6 +110,10 @@ func (i *Issuer) DeleteAccount(ctx context.Context, account string) error {
 		defer rec.mu.Unlock()
 		rec.supersede()
 		i.sweep(rec)
+		i.eachOf(account, func(rec *record) {
+			rec.supersede()
+			i.sweep(rec)
+		})
 	})
 	if err != nil {
 		i.Invalidate(store.PrefixAccount + account) // it may be gone all the same
@@ -174,13 +178,20 @@ func (i *Issuer) exchangeOnce(ctx context.Context, account *store.Account) (*tok
 	if err != nil {
 		return nil, credential.Secret{}, err
 	}
-	return i.exchange(ctx, &order{config: config, settings: settings, account: account})
+	return refreshSource{}.mint(ctx, i, &order{config: config, settings: settings, account: account})
 }
 
 // accountChanged brings memory up to date with a written account. minted is the
 // access token that the new refresh token yielded, if it was proven; sameToken
 // says that tokens of before are still this account's.
 func (i *Issuer) accountChanged(account *store.Account, minted *token, sameToken bool) {
+	defer i.eachOf(account.Name, func(rec *record) {
+		if !sameToken {
+			rec.supersede()
+			rec.current.Store(&state{})
+		}
+		rec.readAgain()
+	})
 	if _, known := i.records.Load(account.Name); !known && minted == nil {
 		return // the first reader reads it from storage
 	}

@@ -333,6 +333,10 @@ func TestTidyingAuthorizations(t *testing.T) {
 // callRecorder is an SP-API that notes where it is called, and is gone.
 type callRecorder struct{ endpoint string }
 
+func (*callRecorder) RestrictedDataToken(context.Context, string, credential.Secret, sellingpartner.RestrictedRequest) (sellingpartner.RestrictedDataToken, error) {
+	return sellingpartner.RestrictedDataToken{}, fault.New(fault.Unavailable, "not here")
+}
+
 func (r *callRecorder) AuthorizationCode(_ context.Context, endpoint string, _ credential.Secret, _ sellingpartner.MWSAuthorization) (credential.Secret, error) {
 	r.endpoint = endpoint
 	return credential.Secret{}, fault.New(fault.Removed, "gone")

@@ -181,7 +181,12 @@ func (i *Issuer) proveConfig(ctx context.Context, config *store.Config) (unprove
 		config.Secret.Proven = true
 		return nil, nil
 	}
-	if isKind(err, fault.InvalidClient) || isKind(err, fault.Canceled) {
+	if isKind(err, fault.InvalidClient) {
+		refused := *fault.Of(err)
+		refused.Field = "client_secret"
+		return nil, &refused
+	}
+	if isKind(err, fault.Canceled) {
 		return nil, err
 	}
 	return fault.Of(err), nil

@@ -71,36 +71,38 @@ func (i *Issuer) admit(ctx context.Context, s *settings) (release func(), err er
 type order struct {
 	config   *store.Config
 	settings *settings
-	account  *store.Account // with the refresh token to exchange
+	account  *store.Account // what the token is for, with the refresh token to exchange, if any
 	wanted   func() bool    // asked when there is a slot; nil: it is
 	release  func()         // gives back the slot that there is already; nil: there is none
+	ahead    bool           // renews a token that is still good
 }
 
-// exchange waits for a slot and exchanges the refresh token of an account, if it
-// is still wanted then. changed is the refresh token that Amazon returned, if it
-// is another one.
-func (i *Issuer) exchange(ctx context.Context, o *order) (minted *token, changed credential.Secret, err error) {
+// exchange waits for a slot and runs a grant, if it is still wanted then.
+func (i *Issuer) exchange(ctx context.Context, o *order, grant func(context.Context, lwa.Application) (lwa.Token, error)) (answer lwa.Token, err error) {
 	release := o.release
 	if release == nil {
 		if release, err = i.admit(ctx, o.settings); err != nil {
-			return nil, credential.Secret{}, err
+			return lwa.Token{}, err
 		}
 	}
 	defer release()
-	if o.wanted != nil && !o.wanted() {
-		return nil, credential.Secret{}, &fault.Error{Kind: fault.Canceled, Message: "the account changed"}
+	if o.superseded() {
+		return lwa.Token{}, errSuperseded()
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.settings.timeout)
 	defer cancel()
-	account := o.account
-	answer, err := i.withSecrets(o.config, func(app lwa.Application) (lwa.Token, error) {
-		return i.lwa.Refresh(ctx, app, account.RefreshToken)
-	})
+	answer, err = i.withSecrets(o.config, func(app lwa.Application) (lwa.Token, error) { return grant(ctx, app) })
 	if err != nil {
-		return nil, credential.Secret{}, fault.Of(err).OfAccount(account.Name)
+		return lwa.Token{}, fault.Of(err).OfAccount(o.account.Name)
 	}
-	i.logger.Debug("exchanged the refresh token of an account", "account", account.Name, "expires_at", answer.ExpiresAt.UTC().Format(time.RFC3339), "request_id", answer.RequestID)
-	return newToken(answer, account.Generation, o.settings), answer.RefreshToken, nil
+	return answer, nil
+}
+
+// superseded reports whether nobody wants what was ordered any more.
+func (o *order) superseded() bool { return o.wanted != nil && !o.wanted() }
+
+func errSuperseded() error {
+	return &fault.Error{Kind: fault.Canceled, Message: "the account changed"}
 }
 
 func newToken(answer lwa.Token, accountGeneration string, s *settings) *token {
@@ -110,8 +112,8 @@ func newToken(answer lwa.Token, accountGeneration string, s *settings) *token {
 	}
 }
 
-// call makes one call to Amazon other than an exchange of a refresh token, in a
-// slot of its own and within request_timeout.
+// call makes one call to Amazon, in a slot of its own and within
+// request_timeout.
 func (i *Issuer) call(ctx context.Context, s *settings, do func(ctx context.Context) error) error {
 	release, err := i.admit(ctx, s)
 	if err != nil {
@@ -255,12 +257,16 @@ func (i *Issuer) saveLast() {
 }
 
 // logFailure logs a failed exchange.
-func (i *Issuer) logFailure(account *store.Account, err error, ahead bool) {
+func (i *Issuer) logFailure(rec *record, err error, ahead bool) {
 	failed := fault.Of(err)
-	if failed.Kind == fault.Canceled || failed.Kind == fault.InvalidClient { // logged where it was found
+	if failed.Kind == fault.Canceled || failed.Kind == fault.InvalidClient || isInherited(err) { // logged where it was found
 		return
 	}
-	i.logger.Warn("the exchange of an account's refresh token failed", append([]any{"account", account.Name, "ahead_of_need", ahead}, logged(failed)...)...)
+	about := []any{"ahead_of_need", ahead}
+	if rec.name != "" {
+		about = append([]any{"account", rec.name}, about...)
+	}
+	i.logger.Warn(rec.source.failed(), append(about, logged(failed)...)...)
 }
 
 // noteState writes the status of an account if its state changed. A failure is

@@ -17,6 +17,26 @@ func (i *Issuer) Renewing() (workers, waiting int) {
 	return i.renewals.workers, len(i.renewals.waiting)
 }
 
+// LimitDerivations sets how many tokens are kept beside the accounts' own.
+func (i *Issuer) LimitDerivations(n int64) { i.maxDerivations = n }
+
+// Derivations counts them.
+func (i *Issuer) Derivations() int {
+	count := 0
+	i.derivations.Range(func(any, any) bool { count++; return true })
+	if int64(count) != i.derivationCount.Load() {
+		return -1
+	}
+	return count
+}
+
+// Quotas counts the accounts whose rate of restricted data tokens is remembered.
+func (i *Issuer) Quotas() int {
+	count := 0
+	i.quotas.Range(func(any, any) bool { count++; return true })
+	return count
+}
+
 // Closing reports whether Close was called.
 func (i *Issuer) Closing() bool { return i.ctx.Err() != nil }
 

@@ -91,7 +91,7 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 	if err != nil {
 		return outcome{err: err}
 	}
-	account, err := i.store.Account(i.ctx, rec.name)
+	account, err := rec.source.subject(i.ctx, i, rec.name)
 	if err != nil {
 		return outcome{err: err}
 	}
@@ -114,7 +114,7 @@ func (i *Issuer) fly(rec *record, f *flight) outcome {
 	default:
 		i.mint(rec, f, config, settings, account, &out)
 	}
-	if out.token != nil {
+	if out.token != nil && rec.isAccounts() {
 		issuedAt := out.token.IssuedAt.UTC()
 		out.status = &store.Status{State: store.Active, LastExchangeAt: issuedAt, At: issuedAt}
 	}
@@ -132,16 +132,16 @@ func (i *Issuer) issueTo(f *flight, t *token, account *store.Account, s *setting
 
 // mint gets a new token for an account, whose refresh token was just read.
 func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings, account *store.Account, out *outcome) {
-	minted, changed, err := i.exchange(i.ctx, &order{
+	minted, changed, err := rec.source.mint(i.ctx, i, &order{
 		config: config, settings: s, account: account,
 		wanted:  func() bool { return !i.isSuperseded(rec, f) },
-		release: f.release,
+		release: f.release, ahead: f.ahead,
 	})
 	switch {
 	case err != nil:
-		i.logFailure(account, err, f.ahead)
+		i.logFailure(rec, err, f.ahead)
 		out.err, out.failure = err, i.remember(rec, err, account, s)
-		if isKind(err, fault.InvalidGrant) {
+		if isKind(err, fault.InvalidGrant) && rec.isAccounts() {
 			out.status = &store.Status{State: store.ReauthorizationRequired, LastError: err.Error(), At: i.now().UTC()}
 			if held := rec.state().token; held != nil {
 				out.status.LastExchangeAt = held.IssuedAt.UTC()
@@ -149,7 +149,7 @@ func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings,
 		}
 	case changed.IsZero():
 		out.token = minted
-	default:
+	default: // of an account
 		u := &unsaved{exchanged: account.RefreshToken, refreshToken: changed, token: minted}
 		if out.err = i.saveChanged(context.WithoutCancel(i.ctx), rec, u); out.err == nil {
 			out.token = minted
@@ -167,12 +167,12 @@ func (i *Issuer) isSuperseded(rec *record, f *flight) bool {
 // remember decides how long an account is left alone after a failed exchange.
 // It keeps nothing of failures that are not the account's.
 func (i *Issuer) remember(rec *record, err error, account *store.Account, s *settings) *failure {
-	if err == nil {
+	if err == nil || isInherited(err) {
 		return nil
 	}
 	failed := fault.Of(err)
 	switch failed.Kind {
-	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.RateLimited, fault.Unavailable, fault.BadAnswer, fault.Unsaved:
+	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidResources, fault.RateLimited, fault.Unavailable, fault.BadAnswer, fault.Unsaved:
 	default:
 		return nil
 	}

@@ -46,7 +46,7 @@ func left(expiresAt, now time.Time) time.Duration {
 // row.
 func backoff(failed *fault.Error, count int, jitter float64) time.Duration {
 	switch failed.Kind {
-	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope:
+	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidResources:
 		return invalidGrantWait
 	}
 	wait := maxBackoff

@@ -111,6 +111,8 @@ type harness struct {
 	amazon  *amazontest.Server
 	log     logLines
 	lwa     *lwa.Client
+	// after is how a wait for Amazon's rate ends; time.After if nil.
+	after func(time.Duration) <-chan time.Time
 	// forbidden closes the endpoint of LWA, as a registration can.
 	forbidden atomic.Bool
 }
@@ -182,6 +184,12 @@ func (h *harness) start() {
 	h.Issuer = issuer.New(issuer.Options{
 		Store: h.store, LWA: h.lwa, SellingPartner: spapi, PermitEndpoint: func(string) error { return nil },
 		Logger: hclog.New(&hclog.LoggerOptions{Output: &h.log, Level: hclog.Debug}), Now: h.clock.Now, Jitter: func() float64 { return 1 },
+		After: func(d time.Duration) <-chan time.Time {
+			if h.after != nil {
+				return h.after(d)
+			}
+			return time.After(d)
+		},
 	})
 }
 

@@ -29,22 +29,25 @@ type exchanger interface {
 	ClientCredentials(ctx context.Context, app lwa.Application, scope string) (lwa.Token, error)
 }
 
-// migrator is what the Issuer needs of the Selling Partner API.
-type migrator interface {
+// sellingPartner is what the Issuer needs of the Selling Partner API.
+type sellingPartner interface {
+	RestrictedDataToken(ctx context.Context, endpoint string, accessToken credential.Secret, request sellingpartner.RestrictedRequest) (sellingpartner.RestrictedDataToken, error)
 	AuthorizationCode(ctx context.Context, endpoint string, accessToken credential.Secret, mws sellingpartner.MWSAuthorization) (credential.Secret, error)
 }
 
-// Options configure an Issuer. All but Now and Jitter are required.
+// Options configure an Issuer. All but Now, After and Jitter are required.
 type Options struct {
 	Store          *store.Store
 	LWA            exchanger
-	SellingPartner migrator
+	SellingPartner sellingPartner
 	// PermitEndpoint returns why readers may not be sent to an SP-API base URL,
 	// or nil.
 	PermitEndpoint func(endpoint string) error
 	Logger         hclog.Logger
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
+	// After is how a wait for Amazon's rate ends; time.After if nil.
+	After func(time.Duration) <-chan time.Time
 	// Jitter returns a number from 0 to 1; random if nil.
 	Jitter func() float64
 }
@@ -53,10 +56,11 @@ type Options struct {
 type Issuer struct {
 	store  *store.Store
 	lwa    exchanger
-	spapi  migrator
+	spapi  sellingPartner
 	permit func(endpoint string) error
 	logger hclog.Logger
 	now    func() time.Time
+	after  func(time.Duration) <-chan time.Time
 	jitter func() float64
 
 	ctx     context.Context //nolint:containedctx // exchanges outlive the request that started them
@@ -65,8 +69,15 @@ type Issuer struct {
 	closed  bool
 	flights sync.WaitGroup
 
-	records  sync.Map // account name -> *record
-	settings atomic.Pointer[settings]
+	records     sync.Map // account name -> *record
+	derivations sync.Map // derivedKey -> *record
+	// derivationCount bounds them; evicting makes room for one at a time.
+	derivationCount atomic.Int64
+	evicting        sync.Mutex
+	maxDerivations  int64
+	roles           roles
+	quotas          sync.Map // account name -> quota
+	settings        atomic.Pointer[settings]
 	// settingsEpoch counts changes of the config, so that one that was read
 	// before a change is not kept after it.
 	settingsEpoch atomic.Uint64
@@ -82,10 +93,14 @@ type Issuer struct {
 func New(opts Options) *Issuer {
 	i := &Issuer{
 		store: opts.Store, lwa: opts.LWA, spapi: opts.SellingPartner, permit: opts.PermitEndpoint, logger: opts.Logger,
-		now: opts.Now, jitter: opts.Jitter,
+		now: opts.Now, after: opts.After, jitter: opts.Jitter,
+		maxDerivations: maxDerivations,
 	}
 	if i.now == nil {
 		i.now = time.Now
+	}
+	if i.after == nil {
+		i.after = time.After
 	}
 	if i.jitter == nil {
 		i.jitter = rand.Float64
@@ -104,11 +119,12 @@ func (i *Issuer) Close() {
 	i.flights.Wait()
 	i.saveLast()
 	i.records.Clear()
+	i.derivations.Clear()
 }
 
 // Issued is an access token and what its reader needs to know about it.
 type Issued struct {
-	AccessToken   credential.Secret
+	AccessToken   credential.Secret // or the restricted data token
 	ExpiresAt     time.Time
 	Left          time.Duration // until it expires, at least a second
 	Lifetime      time.Duration // what Amazon gave it
@@ -122,6 +138,10 @@ type Issued struct {
 	// Stale says that less than MinTTL is left because of Failure.
 	Stale bool
 
+	// Request is what Retire needs to know a restricted data token by; empty for
+	// others.
+	Request string
+
 	due bool // to be renewed ahead of need
 }
 
@@ -129,9 +149,14 @@ type Issued struct {
 // account's own minimum if minTTL is 0. A read that memory can serve calls
 // neither storage nor Amazon.
 func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration) (*Issued, error) {
+	return i.token(ctx, minTTL, func() *record { return i.record(account) })
+}
+
+// token is Token for any record; find returns it, new if it was swept meanwhile.
+func (i *Issuer) token(ctx context.Context, minTTL time.Duration, find func() *record) (*Issued, error) {
 	var fresh *token
 	for {
-		rec := i.record(account)
+		rec := find()
 		if issued, err := i.serve(rec, minTTL, fresh); issued != nil || err != nil {
 			return issued, err
 		}
@@ -144,7 +169,7 @@ func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration
 		}
 		select {
 		case <-ctx.Done():
-			return nil, &fault.Error{Kind: fault.Canceled, Account: account, Message: "the request was given up before Amazon answered"}
+			return nil, &fault.Error{Kind: fault.Canceled, Account: rec.name, Message: "the request was given up before Amazon answered"}
 		case <-flight.done:
 		}
 		switch {
@@ -153,7 +178,7 @@ func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration
 		case flight.err != nil:
 			return i.staleOr(rec, minTTL, flight.err)
 		case flight.token != nil && left(flight.token.ExpiresAt, i.now()) < time.Second:
-			return nil, &fault.Error{Kind: fault.BadAnswer, Account: account, Message: "Amazon's access token expired before it arrived"}
+			return nil, &fault.Error{Kind: fault.BadAnswer, Account: rec.name, Message: "Amazon's token expired before it arrived"}
 		default:
 			fresh = flight.token
 		}
@@ -162,12 +187,17 @@ func (i *Issuer) Token(ctx context.Context, account string, minTTL time.Duration
 
 // Cached is Token for a read that needs no more than memory; nil if there is
 // more to it, or an error to be told.
-func (i *Issuer) Cached(account string) *Issued {
+func (i *Issuer) Cached(account string, minTTL time.Duration) *Issued {
 	known, ok := i.records.Load(account)
+	return i.cached(known, ok, minTTL)
+}
+
+// cached takes what a map of records found.
+func (i *Issuer) cached(known any, ok bool, minTTL time.Duration) *Issued {
 	if !ok {
 		return nil
 	}
-	issued, err := i.serve(known.(*record), 0, nil)
+	issued, err := i.serve(known.(*record), minTTL, nil)
 	if err != nil {
 		return nil
 	}

@@ -15,11 +15,14 @@ import (
 	"vault-plugin-secrets-spapi/backend/store"
 )
 
-// record is what is known of one account. A map with one flight per account
+// record is what is known of one account, or of another thing that tokens are
+// issued for. A map with one flight per account
 // serves here, and not a caching library: a waiter has to ask again when the
 // account changed during an exchange, and a cache's loader cannot tell it.
 type record struct {
-	name    string
+	name    string // of the account; empty for a grantless token
+	what    string // of the account the token is for; empty for its access token
+	source  source
 	current atomic.Pointer[state] // replaced under mu, read without
 
 	mu      sync.Mutex
@@ -106,7 +109,7 @@ func (i *Issuer) record(account string) *record {
 	if known, ok := i.records.Load(account); ok {
 		return known.(*record)
 	}
-	known, _ := i.records.LoadOrStore(account, &record{name: account})
+	known, _ := i.records.LoadOrStore(account, &record{name: account, source: refreshSource{}})
 	return known.(*record)
 }
 
@@ -141,9 +144,26 @@ func (r *record) supersede() {
 	}
 }
 
+// readAgain lets the next reader read the account from storage. A flight goes on,
+// but for one that renews a token which is still good: readers would wait for it.
+// It is called under mu.
+func (r *record) readAgain() {
+	next := r.state()
+	next.account = nil
+	r.epoch++
+	if r.flight != nil && r.flight.ahead {
+		r.supersede()
+	}
+	r.current.Store(&next)
+}
+
 // sweep takes the record out of the map. It is called under mu.
 func (i *Issuer) sweep(rec *record) {
 	rec.swept = true
 	rec.current.Store(nil)
-	i.records.CompareAndDelete(rec.name, rec)
+	if rec.isAccounts() {
+		i.records.CompareAndDelete(rec.name, rec)
+	} else if i.derivations.CompareAndDelete(derivedKey{rec.name, rec.what}, rec) {
+		i.derivationCount.Add(-1)
+	}
 }

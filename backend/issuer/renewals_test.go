@@ -322,7 +322,7 @@ func TestClosedIssuerAnswers(t *testing.T) {
 func TestCachedRemembersNothing(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
-	require.Nil(t, h.Cached("nobody"))
+	require.Nil(t, h.Cached("nobody", 0))
 	require.Empty(t, h.Remembered())
 }
 

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"vault-plugin-secrets-spapi/backend/credential"
+	"vault-plugin-secrets-spapi/backend/sellingpartner"
 )
 
 const (
@@ -26,6 +27,11 @@ const (
 // the bound on retirements the token stays.
 func (i *Issuer) Retire(account string, accessToken credential.Secret) {
 	known, ok := i.records.Load(account)
+	i.retire(known, ok, accessToken)
+}
+
+// retire takes what a map of records found.
+func (i *Issuer) retire(known any, ok bool, accessToken credential.Secret) {
 	if !ok {
 		return
 	}
@@ -40,21 +46,18 @@ func (i *Issuer) Retire(account string, accessToken credential.Secret) {
 		rec.retired = rate.NewLimiter(rate.Every(retireEvery), retireBurst)
 	}
 	if !rec.retired.AllowN(i.now(), 1) {
-		i.logger.Debug("a revoked access token stays in use: the account's tokens were retired too often", "account", account)
+		i.logger.Debug("a revoked token stays in use: too many of its kind were retired", "account", rec.name)
 		return
 	}
 	next.token = nil
 	rec.current.Store(&next)
 }
 
-// Tidy forgets the accounts that nobody reads any more. It looks into memory
-// only, and has the refresh tokens stored that still are to be.
+// Tidy forgets what nobody reads any more. It looks into memory only, and has the
+// refresh tokens stored that still are to be.
 func (i *Issuer) Tidy() {
 	now := i.now()
-	i.records.Range(func(_, value any) bool {
-		rec := value.(*record)
-		rec.mu.Lock()
-		defer rec.mu.Unlock()
+	i.eachRecord(func(rec *record) {
 		switch {
 		case rec.aloft > 0:
 		case rec.unsaved != nil:
@@ -62,13 +65,21 @@ func (i *Issuer) Tidy() {
 		case rec.idleAt(now):
 			i.sweep(rec)
 		}
+	})
+	i.quotas.Range(func(account, known any) bool {
+		if known.(quota).TokensAt(now) >= sellingpartner.RestrictedBurst {
+			i.quotas.Delete(account)
+		}
 		return true
 	})
 }
 
 func (r *record) idleAt(now time.Time) bool {
-	state := r.state()
-	if state.token != nil && now.Before(state.token.ExpiresAt.Add(keptAfterExpiry)) {
+	state, kept := r.state(), keptAfterExpiry
+	if !r.isAccounts() {
+		kept = 0 // there may be one for each document, and larger ones
+	}
+	if state.token != nil && now.Before(state.token.ExpiresAt.Add(kept)) {
 		return false
 	}
 	if state.failure != nil && now.Before(state.failure.until.Add(maxBackoff)) {

@@ -117,15 +117,11 @@ func (i *Issuer) configChanged(s *settings) {
 // dropTokens forgets all tokens. Exchanges under way are for nobody: their
 // waiters ask again.
 func (i *Issuer) dropTokens() {
-	i.records.Range(func(_, value any) bool {
-		rec := value.(*record)
-		rec.mu.Lock()
-		defer rec.mu.Unlock()
+	i.eachRecord(func(rec *record) {
 		rec.supersede()
 		next := rec.state()
 		next.token, next.failure = nil, nil
 		rec.current.Store(&next)
-		return true
 	})
 }
 
@@ -140,18 +136,16 @@ func (i *Issuer) Invalidate(key string) {
 		return
 	}
 	i.store.AuthorizationsMayExist(key)
+	if name, ok := store.RoleOf(key); ok {
+		i.forgetRole(name)
+	}
 	if name, ok := store.AccountOf(key); ok {
 		if known, ok := i.records.Load(name); ok {
 			rec := known.(*record)
 			rec.mu.Lock()
-			defer rec.mu.Unlock()
-			next := rec.state()
-			next.account = nil
-			rec.epoch++
-			if rec.flight != nil && rec.flight.ahead {
-				rec.supersede() // or readers of a token that is still good would wait for it
-			}
-			rec.current.Store(&next)
+			rec.readAgain()
+			rec.mu.Unlock()
 		}
+		i.eachOf(name, (*record).readAgain)
 	}
 }

@@ -20,11 +20,12 @@ import (
 	"vault-plugin-secrets-spapi/backend/transport"
 )
 
-// Grantless scopes: the first may be asked for by every application, the second
+// Grantless scopes: the first may be asked for by every application, the last
 // went with the Authorization API, which Amazon removed.
 // Source: SP-API documentation, "Grantless operations".
 const (
 	ScopeNotifications = "sellingpartnerapi::notifications"
+	ScopeRotation      = "sellingpartnerapi::client_credential:rotation"
 	ScopeMigration     = "sellingpartnerapi::migration"
 )
 

@@ -6,20 +6,15 @@ package lwa
 import (
 	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
+
+	"vault-plugin-secrets-spapi/backend/transport"
 )
 
-const (
-	// minLifetime is the shortest lifetime of an access token that makes sense.
-	minLifetime = 10 * time.Second
-	// maxLifetime is what a longer lifetime counts as.
-	maxLifetime = 24 * time.Hour
-	// maxTokenLength bounds a token, in bytes. Login with Amazon documents at
-	// most 2048 bytes for access and refresh tokens.
-	maxTokenLength = 16 << 10
-)
+// maxTokenLength bounds a token, in bytes. Login with Amazon documents at
+// most 2048 bytes for access and refresh tokens.
+const maxTokenLength = 16 << 10
 
 // tokenAnswer is the body of a successful exchange. Unknown members are ignored.
 type tokenAnswer struct {
@@ -36,50 +31,18 @@ func parseToken(body []byte) (tokenAnswer, time.Duration, error) {
 	if err := json.Unmarshal(body, &token); err != nil {
 		return tokenAnswer{}, 0, errors.New("it is not the JSON object that was expected")
 	}
-	if !usable(token.AccessToken) {
+	if !transport.UsableToken(token.AccessToken, maxTokenLength) {
 		return tokenAnswer{}, 0, errors.New("access_token is missing or not a token")
 	}
 	if token.TokenType != "" && !strings.EqualFold(token.TokenType, "bearer") {
 		return tokenAnswer{}, 0, errors.New("token_type is not bearer")
 	}
-	lifetime, err := parseLifetime(token.ExpiresIn)
+	lifetime, err := transport.Lifetime(token.ExpiresIn, "expires_in")
 	if err != nil {
 		return tokenAnswer{}, 0, err
 	}
-	if !usable(token.RefreshToken) {
+	if !transport.UsableToken(token.RefreshToken, maxTokenLength) {
 		token.RefreshToken = ""
 	}
 	return token, lifetime, nil
-}
-
-// parseLifetime reads expires_in, which LWA sends as a number and documents
-// elsewhere as a string.
-func parseLifetime(raw json.RawMessage) (time.Duration, error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return 0, errors.New("expires_in is missing")
-	}
-	text := strings.Trim(string(raw), `"`)
-	if text == "" || strings.Trim(text, "0123456789") != "" {
-		return 0, errors.New("expires_in is not a whole number")
-	}
-	// ParseInt returns the largest int64 for what is larger still.
-	seconds, _ := strconv.ParseInt(text, 10, 64)
-	if seconds < int64(minLifetime/time.Second) {
-		return 0, errors.New("expires_in is under " + minLifetime.String())
-	}
-	return time.Duration(min(seconds, int64(maxLifetime/time.Second))) * time.Second, nil
-}
-
-// usable reports whether a token can travel in a header: printable ASCII
-// without spaces, of a sane length.
-func usable(token string) bool {
-	if token == "" || len(token) > maxTokenLength {
-		return false
-	}
-	for _, char := range []byte(token) {
-		if char <= ' ' || char > '~' {
-			return false
-		}
-	}
-	return true
 }

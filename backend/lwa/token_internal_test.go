@@ -16,30 +16,6 @@ import (
 	"vault-plugin-secrets-spapi/backend/transport"
 )
 
-func TestParseLifetime(t *testing.T) {
-	t.Parallel()
-	for raw, want := range map[string]time.Duration{
-		"3600": time.Hour, `"3600"`: time.Hour, "10": 10 * time.Second, "86400": 24 * time.Hour,
-		"86401": 24 * time.Hour, "99999999999999999999999": 24 * time.Hour,
-	} {
-		got, err := parseLifetime([]byte(raw))
-		require.NoError(t, err, raw)
-		require.Equal(t, want, got, raw)
-	}
-	for _, raw := range []string{"", "null", "0", "9", "-3600", "3600.5", "1e4", `""`, `"soon"`, `" 3600"`, `"-1"`, "true", "{}", "[3600]", `"0x10"`} {
-		_, err := parseLifetime([]byte(raw))
-		require.Error(t, err, raw)
-	}
-}
-
-func TestUsable(t *testing.T) {
-	t.Parallel()
-	require.True(t, usable("Atza|AbC-_"))
-	for _, token := range []string{"", "a b", "a\nb", "a\x00", "ä", strings.Repeat("a", maxTokenLength+1)} {
-		require.False(t, usable(token), "%q", token)
-	}
-}
-
 func FuzzAnswer(f *testing.F) {
 	for _, seed := range []string{
 		`{"access_token":"Atza|x","token_type":"bearer","expires_in":3600,"refresh_token":"Atzr|y"}`,
@@ -53,8 +29,8 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, retryAfterValue, requestID string, body []byte) {
 		token, lifetime, err := parseToken(body)
 		if err == nil {
-			require.True(t, usable(token.AccessToken))
-			require.True(t, lifetime >= minLifetime && lifetime <= maxLifetime)
+			require.True(t, transport.UsableToken(token.AccessToken, maxTokenLength))
+			require.True(t, lifetime >= transport.MinLifetime && lifetime <= transport.MaxLifetime)
 		} else {
 			require.Empty(t, token.AccessToken)
 		}

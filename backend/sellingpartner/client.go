@@ -4,6 +4,7 @@
 package sellingpartner
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -61,7 +62,7 @@ type MWSAuthorization struct {
 func (c *Client) AuthorizationCode(ctx context.Context, endpoint string, accessToken credential.Secret, mws MWSAuthorization) (credential.Secret, error) {
 	query := url.Values{"sellingPartnerId": {mws.SellingPartnerID}, "developerId": {mws.DeveloperID}, "mwsAuthToken": {mws.AuthToken.Reveal()}}
 	scrub := transport.NewScrubber(accessToken, mws.AuthToken)
-	answer, err := c.get(ctx, endpoint, authorizationCodePath, query, accessToken)
+	answer, err := c.do(ctx, endpoint, call{method: http.MethodGet, path: authorizationCodePath + "?" + query.Encode()}, accessToken)
 	if err != nil {
 		return credential.Secret{}, err
 	}
@@ -82,19 +83,27 @@ func (c *Client) AuthorizationCode(ctx context.Context, endpoint string, accessT
 	return credential.New(body.Payload.AuthorizationCode), nil
 }
 
-// get is a call that reads: it may be repeated. It fails where there is no whole
-// answer.
-func (c *Client) get(ctx context.Context, endpoint, path string, query url.Values, accessToken credential.Secret) (*transport.Answer, error) {
+// call is a request that may be repeated: it reads, or makes what does not count.
+type call struct {
+	method, path string
+	body         []byte // JSON, if there is one
+}
+
+// do fails where there is no whole answer.
+func (c *Client) do(ctx context.Context, endpoint string, call call, accessToken credential.Secret) (*transport.Answer, error) {
 	if err := c.opts.Permit(endpoint); err != nil {
 		return nil, fault.New(fault.EndpointForbidden, "sp_api_endpoint %s", err)
 	}
 	ctx, answer := transport.Record(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint+path+"?"+query.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, call.method, endpoint+call.path, bytes.NewReader(call.body))
 	if err != nil {
 		return nil, fault.New(fault.Internal, "the request to the SP-API could not be made")
 	}
 	req.Header.Set(accessTokenHeader, accessToken.Reveal())
 	req.Header.Set("Accept", "application/json")
+	if len(call.body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := c.http.HTTP().Do(req)
 	if err == nil {
 		_ = resp.Body.Close()

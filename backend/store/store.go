@@ -1,7 +1,7 @@
 // Copyright the vault-plugin-secrets-spapi authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store keeps the config and the accounts of one mount in Vault's
+// Package store keeps the config, the accounts and the roles of one mount in Vault's
 // storage, as typed and versioned entries. Its errors are fault.Errors.
 package store
 
@@ -45,6 +45,7 @@ type Store struct {
 	accountLocks []*locksutil.LockEntry
 	configLock   sync.Mutex
 	keyLock      sync.Mutex
+	roleLock     sync.Mutex
 	// authorizationLock lets one callback have an authorization.
 	authorizationLock sync.Mutex
 	authorizations    atomic.Bool // some may be waiting

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,14 @@ type faultOrder struct {
 
 type lifetimeOrder struct {
 	Seconds int64 `json:"seconds"`
+}
+
+type elementsOrder struct {
+	DataElements []string `json:"data_elements"` // all others are given back
+}
+
+type documentOrder struct {
+	ID string `json:"id"`
 }
 
 type accountOrder struct {
@@ -68,13 +77,17 @@ type stats struct {
 	RedirectsFollowed      int            `json:"redirects_followed"`
 	SellingPartnerRequests int            `json:"selling_partner_requests"`
 	MigrationCalls         int            `json:"migration_calls"`
+	RestrictedCalls        map[string]int `json:"restricted_calls"`
 }
 
 func (s *Server) controlRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+controlPath+"/fault", order(s.controlFault))
 	mux.Handle("DELETE "+controlPath+"/fault", order(s.controlHeal))
-	mux.Handle("POST "+controlPath+"/lifetime", order(s.controlLifetime))
+	mux.Handle("POST "+controlPath+"/lifetime", order(controlLifetime(s.SetTokenLifetime)))
+	mux.Handle("POST "+controlPath+"/restricted/lifetime", order(controlLifetime(s.SetRestrictedLifetime)))
+	mux.Handle("POST "+controlPath+"/restricted/deny", order(s.controlDeny))
+	mux.Handle("POST "+controlPath+"/restricted/deny-document", order(s.controlDenyDocument))
 	mux.Handle("POST "+controlPath+"/authorize", order(s.controlAuthorize))
 	mux.Handle("POST "+controlPath+"/code", order(s.controlCode))
 	mux.Handle("POST "+controlPath+"/application", order(s.controlApplication))
@@ -166,12 +179,33 @@ func (s *Server) controlHeal(nothing) (any, error) {
 	return nothing{}, nil
 }
 
-func (s *Server) controlLifetime(o lifetimeOrder) (any, error) {
-	const most = 10 * 365 * 24 * 3600 // far from overflowing a time.Duration
-	if o.Seconds < 1 || o.Seconds > most {
-		return nil, fmt.Errorf("seconds is %d, must be 1 to %d", o.Seconds, most)
+func controlLifetime(set func(time.Duration)) func(lifetimeOrder) (any, error) {
+	return func(o lifetimeOrder) (any, error) {
+		const most = 10 * 365 * 24 * 3600 // far from overflowing a time.Duration
+		if o.Seconds < 1 || o.Seconds > most {
+			return nil, fmt.Errorf("seconds is %d, must be 1 to %d", o.Seconds, most)
+		}
+		set(time.Duration(o.Seconds) * time.Second)
+		return nothing{}, nil
 	}
-	s.SetTokenLifetime(time.Duration(o.Seconds) * time.Second)
+}
+
+func (s *Server) controlDeny(o elementsOrder) (any, error) {
+	known := []string{elementBuyerInfo, elementShippingAddress, elementTaxInformation}
+	for _, element := range o.DataElements {
+		if !slices.Contains(known, element) {
+			return nil, fmt.Errorf("unknown data element %q, known are: %s", element, strings.Join(known, ", "))
+		}
+	}
+	s.DenyDataElements(o.DataElements...)
+	return nothing{}, nil
+}
+
+func (s *Server) controlDenyDocument(o documentOrder) (any, error) {
+	if o.ID == "" {
+		return nil, errors.New("id is missing")
+	}
+	s.DenyDocument(o.ID)
 	return nothing{}, nil
 }
 
@@ -233,11 +267,12 @@ func (s *Server) controlStats(nothing) (any, error) {
 		GrantlessExchanges:     t.grantless,
 		CodeExchanges:          t.codes,
 		Requests:               t.requests,
-		InFlight:               t.inFlight,
-		MaxInFlight:            t.maxInFlight,
+		InFlight:               t.lwa.inFlight,
+		MaxInFlight:            t.lwa.maxInFlight,
 		RedirectsFollowed:      t.redirectsFollowed,
 		SellingPartnerRequests: t.sellingPartner,
 		MigrationCalls:         t.migration,
+		RestrictedCalls:        maps.Clone(t.restricted),
 	}, nil
 }
 

@@ -59,6 +59,23 @@ func TestControlLifetime(t *testing.T) {
 	require.InDelta(t, 75, f.ok(refreshForm(f.refresh)).body["expires_in"], 0)
 }
 
+func TestControlRestricted(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	seller := f.seller()
+	f.controlled(http.MethodPost, "/restricted/lifetime", `{"seconds":75}`)
+	require.InDelta(t, 75, f.restrict(seller, resources("GET", addressOfAny)).body["expiresIn"], 0)
+
+	f.controlled(http.MethodPost, "/restricted/deny", `{"data_elements":["buyerInfo"]}`)
+	f.spError(f.restrict(seller, resources("GET", ordersPath, "buyerInfo")), 400, "InvalidInput", noAccessText+"[buyerInfo]", "")
+	f.controlled(http.MethodPost, "/restricted/deny", "")
+	f.restricted(seller, resources("GET", ordersPath, "buyerInfo"))
+
+	f.restricted(seller, resources("GET", documents+"/one"))
+	f.controlled(http.MethodPost, "/restricted/deny-document", `{"id":"one"}`)
+	f.spError(f.restrict(seller, resources("GET", documents+"/one")), 400, "InvalidInput", noDocumentText, "")
+}
+
 func TestControlAuthorizations(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -98,10 +115,11 @@ func TestControlConsent(t *testing.T) {
 func TestControlStats(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	f.ok(refreshForm(f.refresh))
+	f.restricted(f.seller(), resources("GET", addressOfAny))
 	f.ok(scopeForm(amazontest.ScopeRotation))
 	require.JSONEq(t, `{"exchanges":{"seller-one":1},"grantless_exchanges":1,"code_exchanges":0,"requests":2,
-		"in_flight":0,"max_in_flight":1,"redirects_followed":0,"selling_partner_requests":0,"migration_calls":0}`,
+		"in_flight":0,"max_in_flight":1,"redirects_followed":0,"selling_partner_requests":1,"migration_calls":0,
+		"restricted_calls":{"seller-one":1}}`,
 		string(f.controlled(http.MethodGet, "/stats", "").raw))
 }
 
@@ -130,6 +148,9 @@ func TestControlRefusesWithAClearMessage(t *testing.T) {
 		"http redirect":     {"/application", `{"id":"a","redirect_uris":["http://app.example.com/"]}`, "must be https"},
 		"client of nobody":  {"/application", `{"id":"a","client_id":"x"}`, `no client "x"`},
 		"no partner":        {"/partner", `{}`, "selling_partner_id is missing"},
+		"unknown element":   {"/restricted/deny", `{"data_elements":["buyer"]}`, `unknown data element "buyer", known are: buyerInfo, `},
+		"no document":       {"/restricted/deny-document", `{}`, "id is missing"},
+		"no RDT lifetime":   {"/restricted/lifetime", `{}`, "seconds is 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := f.control(http.MethodPost, c.path, c.body)

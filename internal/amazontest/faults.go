@@ -101,11 +101,18 @@ func transportFaults() []FaultKind {
 }
 
 func successFaults() []FaultKind {
+	return slices.Concat(
+		[]FaultKind{FaultTruncatedJSON, FaultHugeBody, FaultNoAccessToken, FaultEmptyAccessToken},
+		lifetimeFaults(),
+		[]FaultKind{FaultChangedRefreshToken},
+	)
+}
+
+// lifetimeFaults are those of a success that are about its expires_in.
+func lifetimeFaults() []FaultKind {
 	return []FaultKind{
-		FaultTruncatedJSON, FaultHugeBody, FaultNoAccessToken, FaultEmptyAccessToken,
 		FaultExpiresInString, FaultExpiresInFloat, FaultExpiresInZero, FaultExpiresInOne, FaultExpiresInMissing,
 		FaultExpiresInNegative, FaultExpiresInHuge, FaultExpiresInOverflow, FaultExpiresInJunk, FaultExpiresInNull,
-		FaultChangedRefreshToken,
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	q, err := readTokenRequest(w, r)
 	leave := s.enter(q, r.Header)
 	defer leave()
-	if err != nil || !s.pass(r.Context()) {
+	if err != nil || !s.pass(r.Context(), &s.traffic.lwa) {
 		panic(http.ErrAbortHandler)
 	}
 	if r.Method != http.MethodPost {

@@ -97,7 +97,7 @@ func (s *Server) authorizationCode(token, rawQuery string, now time.Time) reply 
 	}
 	t, details, ok := s.registry.admits(token, now)
 	if !ok || !slices.Contains(t.scopes, ScopeMigration) {
-		return spRefusal(http.StatusForbidden, "Unauthorized", accessDenied, details)
+		return unauthorized(details)
 	}
 	q, err := url.ParseQuery(rawQuery)
 	for _, name := range []string{"sellingPartnerId", "developerId", "mwsAuthToken"} {

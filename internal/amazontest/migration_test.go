@@ -306,7 +306,7 @@ func TestSellingPartnerFaultsSpareTheRest(t *testing.T) {
 	require.Equal(t, 429, f.get("/sellers/v1/marketplaceParticipations").status)
 	f.ClearFaults()
 	f.migrationCode(f.migrate(token, mwsQuery()))
-	for _, kind := range []amazontest.FaultKind{"typo", amazontest.FaultInvalidGrant, amazontest.FaultExpiresInZero} {
+	for _, kind := range []amazontest.FaultKind{"typo", amazontest.FaultInvalidGrant, amazontest.FaultChangedRefreshToken} {
 		require.Panics(t, func() { f.SetSellingPartnerFault(amazontest.Fault{Kind: kind}) })
 	}
 }

@@ -117,38 +117,48 @@ func echo(q *tokenRequest) string {
 
 // alter changes a success. Where the lifetime it announces can be true, it is.
 func (s *Server) alter(a *answer, f Fault, now time.Time) {
-	last := func(d time.Duration) {
-		a.ExpiresIn = wholeSeconds(d)
-		a.issued.expires = now.Add(d)
-	}
 	switch f.Kind {
 	case FaultNoAccessToken:
 		a.AccessToken = nil
 	case FaultEmptyAccessToken:
 		a.AccessToken = new(string)
-	case FaultExpiresInString:
-		a.ExpiresIn = mustJSON(string(a.ExpiresIn))
-	case FaultExpiresInFloat:
-		a.ExpiresIn = append(a.ExpiresIn, ".5"...)
-	case FaultExpiresInZero:
-		last(0)
-	case FaultExpiresInOne:
-		last(time.Second)
-	case FaultExpiresInMissing:
-		a.ExpiresIn = nil
-	case FaultExpiresInNegative:
-		last(-time.Second)
-	case FaultExpiresInHuge:
-		a.ExpiresIn = json.RawMessage("1000000000")
-	case FaultExpiresInOverflow:
-		a.ExpiresIn = json.RawMessage("99999999999999999999")
-	case FaultExpiresInJunk:
-		a.ExpiresIn = json.RawMessage(`"soon"`)
-	case FaultExpiresInNull:
-		a.ExpiresIn = json.RawMessage("null")
 	case FaultChangedRefreshToken:
 		s.changeRefreshToken(a, f.Changed)
+	default:
+		announced, lasts, isTrue := misstate(f.Kind, a.ExpiresIn)
+		a.ExpiresIn = announced
+		if isTrue {
+			a.issued.expires = now.Add(lasts)
+		}
 	}
+}
+
+// misstate is how a fault announces a lifetime; lasts is what then is true.
+func misstate(kind FaultKind, seconds json.RawMessage) (announced json.RawMessage, lasts time.Duration, isTrue bool) {
+	truly := func(d time.Duration) (json.RawMessage, time.Duration, bool) { return wholeSeconds(d), d, true }
+	switch kind {
+	case FaultExpiresInString:
+		return mustJSON(string(seconds)), 0, false
+	case FaultExpiresInFloat:
+		return json.RawMessage(string(seconds) + ".5"), 0, false
+	case FaultExpiresInZero:
+		return truly(0)
+	case FaultExpiresInOne:
+		return truly(time.Second)
+	case FaultExpiresInMissing:
+		return nil, 0, false
+	case FaultExpiresInNegative:
+		return truly(-time.Second)
+	case FaultExpiresInHuge:
+		return json.RawMessage("1000000000"), 0, false
+	case FaultExpiresInOverflow:
+		return json.RawMessage("99999999999999999999"), 0, false
+	case FaultExpiresInJunk:
+		return json.RawMessage(`"soon"`), 0, false
+	case FaultExpiresInNull:
+		return json.RawMessage("null"), 0, false
+	}
+	return seconds, 0, false
 }
 
 // changeRefreshToken leaves the old token valid: Amazon documents no invalidation.

@@ -15,9 +15,11 @@ const (
 	accessTokenLength  = 352
 	refreshTokenLength = 376
 	codeLength         = 20
-	ridLength          = 20
-	errorIndexBytes    = 48
-	stateBytes         = 24
+
+	restrictedTokenLength = 512 // not known; longer than an access token
+	ridLength             = 20
+	errorIndexBytes       = 48
+	stateBytes            = 24
 )
 
 const (
@@ -25,9 +27,10 @@ const (
 	alphanumeric = upperDigits + "abcdefghijklmnopqrstuvwxyz"
 )
 
-func newAccessToken() string  { return padded("Atza|", accessTokenLength) }
-func newRefreshToken() string { return padded("Atzr|", refreshTokenLength) }
-func newCode() string         { return pick(alphanumeric, codeLength) }
+func newAccessToken() string     { return padded("Atza|", accessTokenLength) }
+func newRefreshToken() string    { return padded("Atzr|", refreshTokenLength) }
+func newRestrictedToken() string { return padded("Atz.sprdt|", restrictedTokenLength) }
+func newCode() string            { return pick(alphanumeric, codeLength) }
 
 // newState is for what a browser carries: hard to guess, of no known form.
 func newState() string { return randomBase64(stateBytes) }

@@ -36,6 +36,7 @@ type registry struct {
 	consents     map[string]consentRequest // by page token, until the form comes back
 	logins       map[string]appstoreLogin  // by amazon_state, until used
 	migration    migrationAPI
+	restricting  restricting
 }
 
 type client struct {
@@ -60,11 +61,15 @@ type oauthCode struct {
 }
 
 type accessToken struct {
-	client  string
-	account string   // empty for a grantless token
-	scopes  []string // only of a grantless token
-	expires time.Time
+	client     string
+	account    string      // empty for a grantless token
+	scopes     []string    // only of a grantless token
+	restricted *Restricted // only of a restricted data token
+	expires    time.Time
 }
+
+// ofPartner is neither grantless nor a restricted data token.
+func (t accessToken) ofPartner() bool { return t.account != "" && t.restricted == nil }
 
 func newRegistry(lifetime time.Duration) registry {
 	return registry{
@@ -79,6 +84,7 @@ func newRegistry(lifetime time.Duration) registry {
 		consents:     make(map[string]consentRequest),
 		logins:       make(map[string]appstoreLogin),
 		migration:    newMigrationAPI(),
+		restricting:  newRestricting(),
 	}
 }
 
@@ -218,10 +224,14 @@ func (s *Server) SetTokenLifetime(d time.Duration) {
 }
 
 // AccountOf tells whose access token it is; ok only while it is not expired by
-// the server's clock. A grantless token belongs to nobody: see ScopesOf.
+// the server's clock. A grantless token belongs to nobody: see ScopesOf. For a
+// restricted data token, see RestrictedOf.
 func (s *Server) AccountOf(token string) (account string, ok bool) {
 	t, live := s.live(token)
-	return t.account, live && t.account != ""
+	if !live || !t.ofPartner() {
+		return "", false
+	}
+	return t.account, true
 }
 
 // ScopesOf tells the scopes of a grantless access token; ok only while it is

@@ -209,6 +209,14 @@ func (s *Server) serveElsewhereSP(w http.ResponseWriter, r *http.Request) {
 	s.send(w, r, delivery{reply: spReply(authorizationCodeBody(newCode()))}, func() {})
 }
 
+// serveElsewhereRestricted is serveElsewhere for restricted data tokens.
+func (s *Server) serveElsewhereRestricted(w http.ResponseWriter, r *http.Request) {
+	s.countRedirect()
+	token := newRestrictedToken()
+	bait := restrictedAnswer{Token: &token, ExpiresIn: wholeSeconds(restrictedLifetime)}
+	s.send(w, r, delivery{reply: spReply(mustJSON(bait))}, func() {})
+}
+
 func (s *Server) countRedirect() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

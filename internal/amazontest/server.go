@@ -3,7 +3,8 @@
 
 // Package amazontest simulates the Login with Amazon token endpoint, the pages
 // on which selling partners authorize applications, and a minimal piece of the
-// Selling Partner API on real HTTP, for tests and demos.
+// Selling Partner API on real HTTP, for tests and demos: restricted data tokens,
+// and some operations that look at the token they get, and show invented data.
 // It refuses what Amazon refuses, and can be told to misbehave (see Fault).
 package amazontest
 
@@ -24,7 +25,9 @@ const (
 	tokenPath       = "/auth/o2/token"
 	elsewherePath   = "/elsewhere"
 	elsewherePathSP = elsewherePath + "/selling-partner"
-	controlPath     = "/_control"
+
+	elsewherePathRestricted = elsewherePath + "/restricted"
+	controlPath             = "/_control"
 
 	defaultListen        = "127.0.0.1:0"
 	defaultTokenLifetime = time.Hour
@@ -49,6 +52,7 @@ type Server struct {
 	url     string
 	base    func(net.Listener) context.Context // whose context ends when Close begins
 	pages   *template.Template
+	tokens  *tokensModel
 	closing <-chan struct{} // closed when Close begins
 	abort   context.CancelFunc
 	serving sync.WaitGroup // accept loops
@@ -77,6 +81,11 @@ func New(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("amazontest: negative token lifetime %s", opts.TokenLifetime)
 	}
 
+	tokens, err := loadTokensModel()
+	if err != nil {
+		return nil, fmt.Errorf("amazontest: %w", err)
+	}
+
 	ctx, abort := context.WithCancel(context.Background())
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", opts.Listen)
 	if err != nil {
@@ -88,11 +97,12 @@ func New(opts Options) (*Server, error) {
 		url:      "http://" + reachable(listener.Addr()),
 		base:     func(net.Listener) context.Context { return ctx },
 		pages:    newPages(),
+		tokens:   tokens,
 		closing:  ctx.Done(),
 		abort:    abort,
 		registry: newRegistry(opts.TokenLifetime),
 		faults:   faultSet{byAccount: make(map[string]*Fault)},
-		traffic:  traffic{exchanges: make(map[string]int), codesOf: make(map[string]int)},
+		traffic:  newTraffic(),
 	}
 	return s, s.serve(listener, s.routes())
 }
@@ -131,6 +141,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc(tokenPath, s.serveToken)
 	mux.HandleFunc(elsewherePath, s.serveElsewhere)
 	mux.HandleFunc(elsewherePathSP, s.serveElsewhereSP)
+	mux.HandleFunc(elsewherePathRestricted, s.serveElsewhereRestricted)
 	s.addPages(mux)
 	mux.Handle(controlPath+"/", s.controlRoutes())
 	mux.HandleFunc("/", s.serveSellingPartner)

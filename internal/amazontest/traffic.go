@@ -4,37 +4,28 @@
 package amazontest
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 )
 
-// traffic is what passed through the token endpoint. Server.mu guards it.
+// traffic is what passed through the token endpoint and the SP-API. Server.mu guards it.
 type traffic struct {
 	requests, grantless, codes int
 	exchanges, codesOf         map[string]int
-	inFlight, maxInFlight      int
 	redirectsFollowed          int
 	sellingPartner, migration  int
+	restricted                 map[string]int
+	restrictedBodies           []string
 	lastForm                   url.Values
 	lastHeader                 http.Header
 
-	changed chan struct{} // closed at the next change of inFlight; nil while nobody waits
-	holds   int
-	gate    chan struct{} // closed when the last hold is released
+	lwa, sp passage
 }
 
-func (t *traffic) move(by int) {
-	t.inFlight += by
-	t.maxInFlight = max(t.maxInFlight, t.inFlight)
-	if t.changed != nil {
-		close(t.changed)
-		t.changed = nil
-	}
+func newTraffic() traffic {
+	return traffic{exchanges: make(map[string]int), codesOf: make(map[string]int), restricted: make(map[string]int)}
 }
 
 // enter counts a request and puts it in flight, in one step, so that whoever
@@ -60,80 +51,25 @@ func (s *Server) enter(q *tokenRequest, header http.Header) (leave func()) {
 			t.codesOf[known.account]++
 		}
 	}
-	t.move(1)
-	return sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.traffic.move(-1)
-	})
+	return s.through(&t.lwa)
 }
 
-// pass waits while the server is on hold; false when the client or the server went away.
-func (s *Server) pass(ctx context.Context) bool {
-	s.mu.Lock()
-	gate := s.traffic.gate
-	s.mu.Unlock()
-	if gate == nil {
-		return ctx.Err() == nil
-	}
-	select {
-	case <-gate:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// Hold makes every token request wait in the handler, counted and in flight,
-// until release, or until its client is gone. Holds nest; release may be called twice.
-func (s *Server) Hold() (release func()) {
+// enterSellingPartner is enter for the SP-API.
+func (s *Server) enterSellingPartner(q *spRequest) (leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := &s.traffic
-	t.holds++
-	if t.gate == nil {
-		t.gate = make(chan struct{})
-	}
-	return sync.OnceFunc(func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if t.holds--; t.holds == 0 {
-			close(t.gate)
-			t.gate = nil
-		}
-	})
-}
-
-// WaitInFlight waits until at least n token requests are inside the handler.
-func (s *Server) WaitInFlight(ctx context.Context, n int) error {
-	return s.waitFor(ctx, func(inFlight int) bool { return inFlight >= n })
-}
-
-// WaitIdle waits until no token request is inside the handler.
-func (s *Server) WaitIdle(ctx context.Context) error {
-	return s.waitFor(ctx, func(inFlight int) bool { return inFlight == 0 })
-}
-
-func (s *Server) waitFor(ctx context.Context, done func(inFlight int) bool) error {
-	for {
-		s.mu.Lock()
-		if done(s.traffic.inFlight) {
-			s.mu.Unlock()
-			return nil
-		}
-		if s.traffic.changed == nil {
-			s.traffic.changed = make(chan struct{})
-		}
-		changed := s.traffic.changed
-		s.mu.Unlock()
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.closing:
-			return errors.New("amazontest: server closed")
+	t.sellingPartner++
+	switch {
+	case q.path == migrationPath:
+		t.migration++
+	case q.createsRestricted():
+		t.restrictedBodies = append(t.restrictedBodies, string(q.body))
+		if known, ok := s.registry.access[q.token]; ok && known.account != "" {
+			t.restricted[known.account]++
 		}
 	}
+	return s.through(&t.sp)
 }
 
 // Exchanges counts the refresh requests received for the account, which is
@@ -166,12 +102,12 @@ func (s *Server) Requests() int {
 
 // InFlight is the number of token requests inside the handler now.
 func (s *Server) InFlight() int {
-	return s.count(func(t *traffic) int { return t.inFlight })
+	return s.count(func(t *traffic) int { return t.lwa.inFlight })
 }
 
 // MaxInFlight is the largest number of token requests that were inside the handler at once.
 func (s *Server) MaxInFlight() int {
-	return s.count(func(t *traffic) int { return t.maxInFlight })
+	return s.count(func(t *traffic) int { return t.lwa.maxInFlight })
 }
 
 // RedirectsFollowed counts the requests of clients that followed a redirect fault.
@@ -188,6 +124,20 @@ func (s *Server) SellingPartnerRequests() int {
 // Authorization API, whatever the outcome.
 func (s *Server) MigrationCalls() int {
 	return s.count(func(t *traffic) int { return t.migration })
+}
+
+// RestrictedCalls counts the requests for a restricted data token that named the
+// account by their access token, even an expired one, whatever the outcome.
+func (s *Server) RestrictedCalls(account string) int {
+	return s.count(func(t *traffic) int { return t.restricted[account] })
+}
+
+// RestrictedBodies returns the bodies of all requests for a restricted data
+// token as they came, in order, refused ones included; at most 64 KiB of each.
+func (s *Server) RestrictedBodies() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.traffic.restrictedBodies)
 }
 
 func (s *Server) count(of func(*traffic) int) int {

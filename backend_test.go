@@ -244,7 +244,7 @@ func TestInvalidateComparesStorageKeys(t *testing.T) {
 func TestPathHelp(t *testing.T) {
 	t.Parallel()
 	m := newMount(t)
-	for path, want := range map[string]string{"": "Selling Partner", "config": "client_secret", "accounts/acme": "refresh_token", "accounts/": "key_info", "token/acme": "x-amz-access-token", "authorize/url": "reauthorize=true", "authorize/callback": "spent", "migrate/acme": "2024-03-27", "info": "SPAPI_ALLOWED_ENDPOINTS"} {
+	for path, want := range map[string]string{"": "Selling Partner", "config": "client_secret", "accounts/acme": "refresh_token", "accounts/": "key_info", "token/acme": "x-amz-access-token", "authorize/url": "reauthorize=true", "authorize/callback": "spent", "migrate/acme": "2024-03-27", "grantless/notifications": "client-credential-rotation", "roles/": "roles", "roles/x": "dataElements", "restricted/x/acme": "path_parameters=", "lwa/token/acme": "grant_type=refresh_token", "lwa/grantless/notifications": "client_credentials", "info": "SPAPI_ALLOWED_ENDPOINTS"} {
 		resp, err := m.backend.HandleRequest(t.Context(), &logical.Request{Operation: logical.HelpOperation, Path: path, Storage: m.storage})
 		require.NoError(t, err)
 		require.Contains(t, resp.Data["help"], want, path)

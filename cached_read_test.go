@@ -108,6 +108,52 @@ func TestOtherReadsAreTheFrameworks(t *testing.T) {
 	}
 }
 
+// The same for tokens that are not the access token of an account.
+func TestCachedReadsOfDerivedTokens(t *testing.T) {
+	t.Parallel()
+	for path, fields := range map[string]map[string]any{"grantless/notifications": {"scope": "notifications"}, "restricted/shipping/acme": {"role": "shipping"}} {
+		m := restricted(t)
+		m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"metadata": map[string]any{"a": "b"}, "authorization_expires_at": "2026-05-08T00:00:00Z"})
+		req := &logical.Request{Operation: logical.ReadOperation, Path: path, Storage: m.storage, MountPoint: "spapi/"}
+		require.Nil(t, m.backend.cachedRead(req), path)
+		m.read(path)
+		for range 2 {
+			ahead := m.backend.cachedRead(req)
+			require.NotNil(t, ahead, path)
+			byFramework, err := m.backend.Backend.HandleRequest(t.Context(), req)
+			require.NoError(t, err)
+			require.Equal(t, byFramework, ahead)
+			m.validate(req, ahead)
+			m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"generate_lease": false})
+			m.ok(logical.PatchOperation, "config", map[string]any{"generate_lease": false})
+			m.read(path)
+		}
+		calls, requests := m.system.calls.Load(), m.amazon.Requests()+m.amazon.SellingPartnerRequests()
+		m.storage.Underlying().FailGet(true)
+		m.read(path)
+		require.Equal(t, calls, m.system.calls.Load())
+		require.Equal(t, requests, m.amazon.Requests()+m.amazon.SellingPartnerRequests())
+		m.storage.Underlying().FailGet(false)
+		withField := *req
+		withField.Data = fields
+		require.Nil(t, m.backend.cachedRead(&withField))
+		for _, other := range []string{"grantless/", "grantless/none", "grantless/notifications/", "restricted/shipping", "restricted/shipping/", "restricted//acme", "restricted/shipping/acme/", "restricted/none/acme", "restricted/documents/acme"} {
+			misread := *req
+			misread.Path = other
+			require.Nil(t, m.backend.cachedRead(&misread), other)
+		}
+		m.ok(logical.DeleteOperation, "roles/shipping", nil)
+		m.ok(logical.DeleteOperation, "config", nil)
+		require.Nil(t, m.backend.cachedRead(req), path)
+
+		m = restricted(t)
+		m.replication = consts.ReplicationPerformanceStandby
+		m.start()
+		_, err := m.backend.HandleRequest(t.Context(), req)
+		require.Equal(t, logical.ErrReadOnly, err)
+	}
+}
+
 // A performance standby forwards reads of tokens, also of those that it has in
 // memory, and so does a node that does not know yet what it is.
 func TestCachedReadsOnAPerformanceStandby(t *testing.T) {

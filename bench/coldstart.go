@@ -46,12 +46,12 @@ func (b *bench) coldStart(ctx context.Context) (err error) {
 	r.Latency(coldLatency)
 	b.progress.say("reading each once")
 	stop := b.progress.watch(r.Amazon.Requests, len(names))
-	load, err := clients.Once(ctx, r.Tokens(rig.Engine, names))
+	load, err := clients.Once(ctx, r.Tokens(rig.Unleased, rig.Engine, names))
 	stop()
 	if err != nil {
 		return err
 	}
-	if err := r.CheckOwners(ctx, names); err != nil {
+	if err := r.CheckOwners(ctx, rig.Unleased, names); err != nil {
 		return err
 	}
 	for _, name := range names {

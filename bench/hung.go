@@ -56,7 +56,7 @@ func (b *bench) hung(ctx context.Context) (err error) {
 		return err
 	}
 	defer clients.Close()
-	h := &hungRounds{rig: r, clients: clients, hot: r.Tokens(rig.Engine, hot), length: b.hungRound}
+	h := &hungRounds{rig: r, clients: clients, hot: r.Tokens(rig.Unleased, rig.Engine, hot), length: b.hungRound}
 	if _, err := clients.Once(ctx, h.hot); err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (b *bench) hung(ctx context.Context) (err error) {
 		}
 	}
 	b.addHung(h, len(hot))
-	return r.CheckOwners(ctx, hot)
+	return r.CheckOwners(ctx, rig.Unleased, hot)
 }
 
 // hungRounds are the rounds of both sorts so far.
@@ -139,7 +139,7 @@ func readCold(ctx context.Context, r *rig.Rig, names []string, length time.Durat
 		return rig.Load{}, err
 	}
 	defer client.Close()
-	end, requests := time.Now().Add(length), r.Tokens(rig.Engine, names)
+	end, requests := time.Now().Add(length), r.Tokens(rig.Unleased, rig.Engine, names)
 	return client.Run(func(int) []byte {
 		if len(requests) == 0 || time.Now().After(end) {
 			return nil

@@ -18,6 +18,7 @@ type plan struct {
 	cachedRounds   int
 	cachedRound    time.Duration
 	cachedClients  map[string][]int // by storage
+	otherClients   int              // of the kinds that are not read from token/
 	cachedAccounts int
 	profileLength  time.Duration
 
@@ -42,8 +43,8 @@ func fullPlan() plan {
 	return plan{
 		cachedRounds: 7, cachedRound: 2 * time.Second, cachedAccounts: 100,
 		cachedClients: map[string][]int{vaulttest.StorageInmem: {1, 16, 64}, vaulttest.StorageRaft: {1, 16, 64}},
-		profileLength: 10 * time.Second,
-		burstReaders:  []int{1, 100, 1000, judgedBurst}, burstRounds: 5,
+		otherClients:  16, profileLength: 10 * time.Second,
+		burstReaders: []int{1, 100, 1000, judgedBurst}, burstRounds: 5,
 		coldAccounts:     judgedCold,
 		rolloverAccounts: 1000, rolloverSteady: 5 * time.Second, rolloverKinds: []rig.Kind{rig.Unleased, rig.Leased},
 		hungAccounts: judgedHealthy, hungRounds: judgedRounds, hungRound: 6 * time.Second,

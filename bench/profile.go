@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 
 const profileClients = 16
 
-// profileCachedReads writes CPU profiles of the engine and of Vault, leased and
-// not, through the engine and through the reference plugin.
+// profileCachedReads writes CPU profiles of the engine and of Vault for each kind
+// of reads, through the engine and through the reference plugin.
 func (b *bench) profileCachedReads(ctx context.Context) (err error) {
 	r, err := rig.Start(ctx, rig.Options{Binaries: b.Binaries, Storage: vaulttest.StorageInmem, Inspect: true})
 	if err != nil {
@@ -32,7 +33,7 @@ func (b *bench) profileCachedReads(ctx context.Context) (err error) {
 		return err
 	}
 	defer clients.Close()
-	for _, kind := range []rig.Kind{rig.Unleased, rig.Leased} {
+	for _, kind := range slices.Concat(tokenKinds(), otherKinds()) {
 		contenders, err := prepareCached(ctx, r, kind, rig.Names(kind, "cached", b.cachedAccounts))
 		if err != nil {
 			return err

@@ -65,7 +65,7 @@ func (b *bench) rolloverOf(ctx context.Context, section *figures.Section, kind r
 		return err
 	}
 	defer clients.Close()
-	requests := r.Tokens(rig.Engine, names)
+	requests := r.Tokens(kind, rig.Engine, names)
 	if _, err := clients.Once(ctx, requests); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (b *bench) rolloverOf(ctx context.Context, section *figures.Section, kind r
 	if err := b.addRollover(section, kind, steady, rolled); err != nil {
 		return err
 	}
-	return r.CheckOwners(ctx, names)
+	return r.CheckOwners(ctx, kind, names)
 }
 
 // readUntil reads in turn until Amazon had so many requests, and some reads more,

@@ -89,7 +89,7 @@ func (b *bench) sizeOf(ctx context.Context, few *rig.Rig, accounts int, memory, 
 	if err := b.memoryOf(ctx, r, names, memory); err != nil {
 		return err
 	}
-	if err := r.CheckOwners(ctx, names); err != nil {
+	if err := r.CheckOwners(ctx, rig.Unleased, names); err != nil {
 		return err
 	}
 	list, page, err := b.listsOf(ctx, r, accounts)
@@ -125,7 +125,7 @@ func (b *bench) memoryOf(ctx context.Context, r *rig.Rig, names []string, sectio
 		return err
 	}
 	defer clients.Close()
-	requests := r.Tokens(rig.Engine, names)
+	requests := r.Tokens(rig.Unleased, rig.Engine, names)
 	b.progress.say("reading %d accounts, twice", len(names))
 	if err := b.readTwice(ctx, r, clients, requests); err != nil {
 		return err
@@ -250,7 +250,7 @@ func (u *unseals) measure(ctx context.Context, r *rig.Rig) error {
 		return err
 	}
 	unsealed := time.Now()
-	request := r.Tokens(rig.Engine, rig.Names(rig.Unleased, "size", 1))[0]
+	request := r.Token(rig.Unleased, rig.Engine, rig.Names(rig.Unleased, "size", 1)[0])
 	for {
 		conn, err := r.Dial(ctx)
 		if err != nil {

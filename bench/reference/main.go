@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command reference is the plugin that the benchmark measures the engine
-// against: an ordinary framework.Backend that does nothing. It answers a read at
-// once, with fixed data of the same fields and sizes as an access token's.
+// against: an ordinary framework.Backend that does nothing. It answers at once,
+// with fixed data of the same fields and sizes as a token's.
 package main
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
 	"strings"
 	"time"
 
@@ -20,8 +23,12 @@ import (
 const (
 	secretType = "reference_access_token"
 	lifetime   = time.Hour
-	// accessTokenLength is that of Amazon's access tokens.
-	accessTokenLength = 352
+	// The lengths of tokens: Amazon's access tokens have the first, the simulated
+	// Amazon's restricted data tokens the other.
+	accessTokenLength     = 352
+	restrictedTokenLength = 512
+	// endpoint is as long as the simulated Amazon's.
+	endpoint = "http://127.0.0.1:40000"
 	// unleased begins the names of accounts that are read without a lease.
 	unleased = "unleased"
 )
@@ -30,45 +37,95 @@ func main() { serve.Plugin(factory) }
 
 func factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 	secret := &framework.Secret{Type: secretType, Revoke: revoke}
+	account, role := framework.GenericNameWithAtRegex("account"), framework.GenericNameWithAtRegex("role")
 	backend := &framework.Backend{
 		BackendType: logical.TypeLogical,
 		Secrets:     []*framework.Secret{secret},
-		Paths: []*framework.Path{{
-			Pattern: "token/" + framework.GenericNameWithAtRegex("account"),
-			Fields:  map[string]*framework.FieldSchema{"account": {Type: framework.TypeString}},
-			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{Callback: read(secret)},
-			},
-		}},
+		Paths: []*framework.Path{
+			path("token/"+account, logical.ReadOperation, read(secret), "account"),
+			path("restricted/"+role+"/"+account, logical.ReadOperation, readRestricted(secret), "role", "account"),
+			path("lwa/token/"+account, logical.UpdateOperation, exchange(), "account", "grant_type", "refresh_token", "client_id", "client_secret"),
+		},
 	}
 	return backend, backend.Setup(ctx, conf)
 }
 
+// path has one operation, and fields that are all texts.
+func path(pattern string, operation logical.Operation, serve framework.OperationFunc, fields ...string) *framework.Path {
+	p := &framework.Path{
+		Pattern:    pattern,
+		Fields:     map[string]*framework.FieldSchema{},
+		Operations: map[logical.Operation]framework.OperationHandler{operation: &framework.PathOperation{Callback: serve}},
+	}
+	for _, field := range fields {
+		p.Fields[field] = &framework.FieldSchema{Type: framework.TypeString}
+	}
+	return p
+}
+
+// token is a text that looks like one of Amazon's.
+func token(prefix string, length int) string { return prefix + strings.Repeat("x", length-len(prefix)) }
+
 func read(secret *framework.Secret) framework.OperationFunc {
-	accessToken := "Atza|" + strings.Repeat("x", accessTokenLength-len("Atza|"))
+	accessToken := token("Atza|", accessTokenLength)
 	return func(_ context.Context, _ *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
 		account := fields.Get("account").(string)
-		data := map[string]any{
-			"access_token":       accessToken,
-			"token_type":         "bearer",
-			"expires_at":         "2026-01-31T12:00:00Z",
-			"expires_in":         3599,
-			"account":            account,
-			"region":             "na",
-			"endpoint":           "https://sellingpartnerapi-na.amazon.com",
-			"selling_partner_id": "A0EXAMPLESELLER",
-			"marketplace_ids":    []string{"ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"},
-			"kind":               "seller",
-			"metadata":           map[string]string{"team": "pricing"},
+		return answer(secret, account, map[string]any{"access_token": accessToken}), nil
+	}
+}
+
+func readRestricted(secret *framework.Secret) framework.OperationFunc {
+	restrictedToken := token("Atz.sprdt|", restrictedTokenLength)
+	return func(_ context.Context, _ *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
+		account := fields.Get("account").(string)
+		return answer(secret, account, map[string]any{"restricted_data_token": restrictedToken, "role": fields.Get("role")}), nil
+	}
+}
+
+// answer is a lease unless the name of the account says otherwise; own is what
+// differs from one path to the other.
+func answer(secret *framework.Secret, account string, own map[string]any) *logical.Response {
+	data := map[string]any{
+		"token_type":         "bearer",
+		"expires_at":         "2026-01-31T12:00:00Z",
+		"expires_in":         3599,
+		"account":            account,
+		"region":             "na",
+		"endpoint":           endpoint,
+		"selling_partner_id": "A0EXAMPLESELLER",
+		"marketplace_ids":    []string{"ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"},
+		"kind":               "seller",
+		"metadata":           map[string]string{"team": "pricing"},
+	}
+	maps.Copy(data, own)
+	if strings.HasPrefix(account, unleased) {
+		data["ttl"] = 1799
+		data["rotation_period"] = 1800
+		return &logical.Response{Data: data}
+	}
+	resp := secret.Response(data, map[string]any{"account": account})
+	resp.Secret.TTL = lifetime
+	return resp
+}
+
+// exchange answers as Login with Amazon does, with the refresh token that was
+// submitted.
+func exchange() framework.OperationFunc {
+	accessToken := token("Atza|", accessTokenLength)
+	return func(_ context.Context, _ *logical.Request, fields *framework.FieldData) (*logical.Response, error) {
+		body, err := json.Marshal(map[string]any{
+			"access_token": accessToken, "refresh_token": fields.Get("refresh_token"), "token_type": "bearer", "expires_in": 3599,
+		})
+		if err != nil {
+			return nil, err
 		}
-		if strings.HasPrefix(account, unleased) {
-			data["ttl"] = 1799
-			data["rotation_period"] = 1800
-			return &logical.Response{Data: data}, nil
-		}
-		resp := secret.Response(data, map[string]any{"account": account})
-		resp.Secret.TTL = lifetime
-		return resp, nil
+		return &logical.Response{Data: map[string]any{
+			logical.HTTPStatusCode:         http.StatusOK,
+			logical.HTTPContentType:        "application/json",
+			logical.HTTPRawBody:            string(body),
+			logical.HTTPCacheControlHeader: "no-store",
+			logical.HTTPPragmaHeader:       "no-cache",
+		}}, nil
 	}
 }
 

@@ -14,10 +14,14 @@ import (
 // Kind says how the tokens of an account are given.
 type Kind string
 
-// The kinds. The reference plugin tells them by the name of the account.
+// The kinds. The reference plugin tells the first two by the name of the account.
 const (
 	Leased   Kind = "leased"
 	Unleased Kind = "unleased"
+	// LWA is by a POST to lwa/token/, with what an SDK submits; never leased.
+	LWA Kind = "lwa"
+	// Restricted is a restricted data token, leased.
+	Restricted Kind = "restricted"
 )
 
 // loaders is how many clients write accounts.
@@ -32,11 +36,30 @@ func Names(kind Kind, label string, n int) []string {
 	return names
 }
 
-// Tokens are the reads of the tokens of accounts, through a mount.
-func (r *Rig) Tokens(mount string, names []string) [][]byte {
+// Path is where a mount gives the token of an account.
+func (k Kind) Path(name string) string {
+	switch k {
+	case LWA:
+		return "lwa/token/" + name
+	case Restricted:
+		return "restricted/" + role + "/" + name
+	}
+	return "token/" + name
+}
+
+// Token is the request for the token of an account, through a mount.
+func (r *Rig) Token(kind Kind, mount, name string) []byte {
+	if kind == LWA {
+		return r.Refresh(mount + "/" + kind.Path(name))
+	}
+	return r.Get(mount + "/" + kind.Path(name))
+}
+
+// Tokens are the requests for the tokens of accounts.
+func (r *Rig) Tokens(kind Kind, mount string, names []string) [][]byte {
 	requests := make([][]byte, len(names))
 	for i, name := range names {
-		requests[i] = r.Get(mount + "/token/" + name)
+		requests[i] = r.Token(kind, mount, name)
 	}
 	return requests
 }
@@ -47,7 +70,7 @@ func (r *Rig) AccountFields(kind Kind, name string) map[string]any {
 	return map[string]any{
 		"refresh_token":      r.Amazon.Authorize(clientID, name),
 		"verify":             false,
-		"generate_lease":     kind == Leased,
+		"generate_lease":     kind != Unleased,
 		"selling_partner_id": "A0EXAMPLESELLER",
 		"marketplace_ids":    []string{"ATVPDKIKX0DER", "A2EUQ1WTGCTBG2"},
 		"kind":               "seller",

@@ -71,33 +71,47 @@ func (r *Rig) Request(method, path string, body any) []byte {
 			panic(fmt.Sprintf("encoding the body of %s %s: %v", method, path, err)) // maps of plain values only
 		}
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s /v1/%s HTTP/1.1\r\nHost: %s\r\nX-Vault-Token: %s\r\n", method, path, r.host, r.Server.RootToken())
-	if body != nil {
-		fmt.Fprintf(&b, "Content-Type: application/json\r\nContent-Length: %d\r\n", len(encoded))
-	}
-	b.WriteString("\r\n")
-	b.Write(encoded)
-	return b.Bytes()
+	return r.request(method, path, "application/json", encoded)
 }
 
 // Get builds the bytes of a read.
 func (r *Rig) Get(path string) []byte { return r.Request(http.MethodGet, path, nil) }
 
+func (r *Rig) request(method, path, contentType string, body []byte) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s /v1/%s HTTP/1.1\r\nHost: %s\r\nX-Vault-Token: %s\r\n", method, path, r.host, r.Server.RootToken())
+	if body != nil {
+		fmt.Fprintf(&b, "Content-Type: %s\r\nContent-Length: %d\r\n", contentType, len(body))
+	}
+	b.WriteString("\r\n")
+	b.Write(body)
+	return b.Bytes()
+}
+
 // Call makes one request on a connection of its own, which must be answered
 // with a success.
 func (r *Rig) Call(ctx context.Context, method, path string, body any) ([]byte, error) {
+	return r.once(ctx, r.Request(method, path, body))
+}
+
+func (r *Rig) once(ctx context.Context, request []byte) ([]byte, error) {
 	conn, err := r.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	status, answer, err := conn.Do(r.Request(method, path, body))
+	status, answer, err := conn.Do(request)
 	if err == nil && status >= http.StatusMultipleChoices {
 		err = fmt.Errorf("status %d: %s", status, answer)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+		return nil, fmt.Errorf("%s: %w", firstLine(request), err)
 	}
 	return bytes.Clone(answer), nil
+}
+
+// firstLine names a request in an error; what follows holds Vault's token.
+func firstLine(request []byte) []byte {
+	line, _, _ := bytes.Cut(request, []byte("\r\n"))
+	return line
 }

@@ -13,8 +13,11 @@ import (
 	"time"
 )
 
-// accessToken is in every answer that gives a token: Amazon's begin like this.
-const accessToken = `"access_token":"Atza|`
+// One of these is in every answer that gives a token: Amazon's begin like this.
+const (
+	accessToken     = `"access_token":"Atza|`
+	restrictedToken = `"restricted_data_token":"Atz.sprdt|`
+)
 
 // Load is what closed-loop clients did.
 type Load struct {
@@ -150,9 +153,8 @@ func (c *Conn) Token(request []byte) error {
 	if err != nil {
 		return err
 	}
-	if status != http.StatusOK || !bytes.Contains(body, []byte(accessToken)) {
-		line, _, _ := bytes.Cut(request, []byte("\r\n"))
-		return fmt.Errorf("%s: status %d: %.300s", line, status, body)
+	if status != http.StatusOK || !bytes.Contains(body, []byte(accessToken)) && !bytes.Contains(body, []byte(restrictedToken)) {
+		return fmt.Errorf("%s: status %d: %.300s", firstLine(request), status, body)
 	}
 	return nil
 }

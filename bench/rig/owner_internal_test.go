@@ -6,9 +6,11 @@ package rig
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,11 +33,7 @@ func TestCheckOwners(t *testing.T) {
 		}
 		_, _ = fmt.Fprintf(w, `{"data":{"access_token":%q,"account":"x"}}`, tokens[name])
 	})
-	var err error
-	r.Amazon, err = amazontest.New(amazontest.Options{Now: r.amazonNow})
-	require.NoError(t, err)
-	defer r.Amazon.Close()
-	r.Amazon.AddClient(clientID, clientSecret)
+	withAmazon(t, r)
 	tokens = map[string]string{}
 	for i, name := range names {
 		if i%3 == 0 { // those that are chosen
@@ -43,7 +41,7 @@ func TestCheckOwners(t *testing.T) {
 		}
 	}
 
-	require.NoError(t, r.CheckOwners(t.Context(), names))
+	require.NoError(t, r.CheckOwners(t.Context(), Unleased, names))
 	require.EqualValues(t, 834, reads.Load(), "every third, since they are more than 1000")
 
 	clients, err := r.Clients(t.Context(), 2)
@@ -55,10 +53,67 @@ func TestCheckOwners(t *testing.T) {
 	require.ErrorContains(t, r.CheckLast(clients, names[0]), "was given a token of account "+names[3])
 
 	swapped.Store(1)
-	require.ErrorContains(t, r.CheckOwners(t.Context(), names), "was given a token of account "+names[0])
+	require.ErrorContains(t, r.CheckOwners(t.Context(), Unleased, names), "was given a token of account "+names[0])
 	swapped.Store(0)
 	r.advanced.Store(int64(2 * time.Hour))
-	require.ErrorContains(t, r.CheckOwners(t.Context(), names), "expired or unknown")
+	require.ErrorContains(t, r.CheckOwners(t.Context(), Unleased, names), "expired or unknown")
+}
+
+func TestCheckOwnersOfOtherKinds(t *testing.T) {
+	t.Parallel()
+	var answer string
+	r := against(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })
+	withAmazon(t, r)
+	access := exchange(t, r, "acme")
+	restricted := restrict(t, r, access)
+
+	answer = fmt.Sprintf(`{"access_token":%q,"refresh_token":"Atzr|x"}`, access)
+	require.NoError(t, r.CheckOwners(t.Context(), LWA, []string{"acme"}))
+	require.ErrorContains(t, r.CheckOwners(t.Context(), LWA, []string{"other"}), "was given a token of account acme")
+	require.ErrorContains(t, r.CheckOwners(t.Context(), Restricted, []string{"acme"}), "expired or unknown", "an access token is no restricted data token")
+
+	answer = fmt.Sprintf(`{"data":{"restricted_data_token":%q}}`, restricted)
+	require.NoError(t, r.CheckOwners(t.Context(), Restricted, []string{"acme"}))
+	require.ErrorContains(t, r.CheckOwners(t.Context(), Restricted, []string{"other"}), "was given a token of account acme")
+	r.advanced.Store(int64(2 * time.Hour))
+	require.ErrorContains(t, r.CheckOwners(t.Context(), Restricted, []string{"acme"}), "expired or unknown")
+}
+
+func TestRequestsCountBothOfAmazonsServices(t *testing.T) {
+	t.Parallel()
+	r := against(t, nil)
+	withAmazon(t, r)
+	restrict(t, r, exchange(t, r, "acme"))
+	require.Equal(t, 2, r.Requests())
+}
+
+// withAmazon gives a rig an Amazon.
+func withAmazon(t *testing.T, r *Rig) {
+	t.Helper()
+	var err error
+	r.Amazon, err = amazontest.New(amazontest.Options{Now: r.amazonNow})
+	require.NoError(t, err)
+	t.Cleanup(r.Amazon.Close)
+	r.Amazon.AddClient(clientID, clientSecret)
+}
+
+// restrict gets a restricted data token from Amazon.
+func restrict(t *testing.T, r *Rig, accessToken string) string {
+	t.Helper()
+	body := strings.NewReader(`{"restrictedResources":[{"method":"GET","path":"/orders/v0/orders/{orderId}/address"}]}`)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.Amazon.SPAPIEndpoint()+"/tokens/2021-03-01/restrictedDataToken", body)
+	require.NoError(t, err)
+	req.Header.Set("X-Amz-Access-Token", accessToken)
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, resp.Body.Close()) }()
+	var answer struct {
+		RestrictedDataToken string `json:"restrictedDataToken"`
+	}
+	require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
+	require.NotEmpty(t, answer.RestrictedDataToken)
+	return answer.RestrictedDataToken
 }
 
 // exchange gets a token of an account from Amazon.

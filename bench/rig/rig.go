@@ -31,6 +31,8 @@ const (
 const (
 	clientID     = "amzn1.application-oa2-client.bench"
 	clientSecret = "amzn1.oa2-cs.v1.bench"
+	// role is what restricted data tokens are read with.
+	role = "shipping"
 )
 
 // Binaries are the executables of a run.
@@ -113,18 +115,33 @@ func (r *Rig) mount(ctx context.Context, opts Options) error {
 	if err := r.Server.Mount(ctx, KV, "kv", nil); err != nil {
 		return err
 	}
-	return r.writeConfig(ctx, opts.Config)
+	if err := r.writeConfig(ctx, opts.Config); err != nil {
+		return err
+	}
+	return r.writeRole(ctx)
 }
 
 // writeConfig writes the engine's config, with more fields.
 func (r *Rig) writeConfig(ctx context.Context, more map[string]any) error {
 	config := map[string]any{
-		"client_id": clientID, "client_secret": clientSecret, "lwa_endpoint": r.Amazon.LWAEndpoint(), "verify": false,
+		"client_id": clientID, "client_secret": clientSecret, "verify": false,
+		"lwa_endpoint": r.Amazon.LWAEndpoint(), "sp_api_endpoint": r.Amazon.SPAPIEndpoint(),
 	}
 	maps.Copy(config, more)
 	_, err := r.Call(ctx, http.MethodPost, Engine+"/config", config)
 	return err
 }
+
+func (r *Rig) writeRole(ctx context.Context) error {
+	_, err := r.Call(ctx, http.MethodPost, Engine+"/roles/"+role, map[string]any{
+		"restricted_resources": []map[string]string{{"method": http.MethodGet, "path": "/orders/v0/orders/{orderId}/address"}},
+		"allowed_accounts":     "*",
+	})
+	return err
+}
+
+// Requests counts what reached Amazon.
+func (r *Rig) Requests() int { return r.Amazon.Requests() + r.Amazon.SellingPartnerRequests() }
 
 // Latency makes Amazon answer after that long; 0 is at once. It heals all faults.
 func (r *Rig) Latency(latency time.Duration) {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"slices"
 )
 
 // sizeTolerance is how far the answers of engine and reference may differ in
@@ -16,28 +17,55 @@ import (
 const sizeTolerance = 0.01
 
 // Comparable reports by an error whether a read through the engine and one
-// through the reference plugin have answers of different sizes. It writes the
-// engine's answer into KV, for reads that are to be compared, too.
-func (r *Rig) Comparable(ctx context.Context, account string) error {
-	engine, err := r.Call(ctx, http.MethodGet, Engine+"/token/"+account, nil)
+// through the reference plugin have answers of different fields or sizes. It
+// writes the data of the engine's answer into KV, for reads that are to be
+// compared, too; a raw answer has none.
+func (r *Rig) Comparable(ctx context.Context, kind Kind, account string) error {
+	engine, err := r.once(ctx, r.Token(kind, Engine, account))
 	if err != nil {
 		return err
 	}
-	reference, err := r.Call(ctx, http.MethodGet, Reference+"/token/"+account, nil)
+	reference, err := r.once(ctx, r.Token(kind, Reference, account))
 	if err != nil {
 		return err
+	}
+	fields, data, err := fieldsOf(engine)
+	if err != nil {
+		return err
+	}
+	wanted, _, err := fieldsOf(reference)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(fields, wanted) {
+		return fmt.Errorf("reads of %s cannot be compared: the engine's answer has the fields %v, the reference's %v", account, fields, wanted)
 	}
 	if err := similar(len(engine), len(reference)); err != nil {
 		return fmt.Errorf("reads of %s cannot be compared: %w", account, err)
 	}
-	var answer struct {
-		Data map[string]any `json:"data"`
+	if data == nil {
+		return nil
 	}
-	if err := json.Unmarshal(engine, &answer); err != nil {
-		return err
-	}
-	_, err = r.Call(ctx, http.MethodPost, KV+"/token/"+account, answer.Data)
+	_, err = r.Call(ctx, http.MethodPost, KV+"/"+kind.Path(account), data)
 	return err
+}
+
+// fieldsOf tells the names of all fields of an answer, in order, and its data if
+// it has any.
+func fieldsOf(answer []byte) (names []string, data map[string]any, err error) {
+	var whole map[string]any
+	if err := json.Unmarshal(answer, &whole); err != nil {
+		return nil, nil, err
+	}
+	data, _ = whole["data"].(map[string]any)
+	for name := range whole {
+		names = append(names, name)
+	}
+	for name := range data {
+		names = append(names, "data."+name)
+	}
+	slices.Sort(names)
+	return names, data, nil
 }
 
 func similar(engine, reference int) error {

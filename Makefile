@@ -1,6 +1,6 @@
 # Thin on purpose: what a target does stands in scripts/. Go, git and make are
 # all it takes; the tests also need a C compiler for the race detector, and a
-# browser, which they install on Debian.
+# browser and Node.js, which they install on Debian.
 
 .DEFAULT_GOAL := help
 SHELL := bash

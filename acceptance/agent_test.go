@@ -98,9 +98,15 @@ func example(t *testing.T, name string) string {
 // appRole makes a role that may read the tokens of an account.
 func (m *mount) appRole(t *testing.T, account string) (auth, roleID, secretID string) {
 	t.Helper()
+	return m.roleWith(t, m.appPolicy(t, account))
+}
+
+// roleWith makes an AppRole that has a policy.
+func (m *mount) roleWith(t *testing.T, policy string) (auth, roleID, secretID string) {
+	t.Helper()
 	sys, auth := m.sys(), "auth/"+m.path
 	sys.ok(t, http.MethodPost, "sys/"+auth, map[string]any{"type": "approle"})
-	sys.ok(t, http.MethodPost, auth+"/role/app", map[string]any{"token_policies": m.appPolicy(t, account), "token_period": "24h"})
+	sys.ok(t, http.MethodPost, auth+"/role/app", map[string]any{"token_policies": policy, "token_period": "24h"})
 	roleID = sys.ok(t, http.MethodGet, auth+"/role/app/role-id", nil).text("role_id")
 	secretID = sys.ok(t, http.MethodPost, auth+"/role/app/secret-id", nil).text("secret_id")
 	return auth, roleID, secretID

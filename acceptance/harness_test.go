@@ -45,7 +45,7 @@ func (c *skewedClock) now() time.Time { return time.Now().Add(time.Duration(c.ah
 // them has mounts and Amazons of its own.
 var shared *stage //nolint:gochecknoglobals // starting a Vault per test would take minutes
 
-const sharedAmazons = 64
+const sharedAmazons = 96
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 

@@ -42,37 +42,6 @@ missing() {
 	die "a browser for the tests is missing, and $1. Install Chromium (Debian: apt-get install chromium) or Google Chrome (https://www.google.com/chrome/; Ubuntu needs this one, its Chromium is a snap), or set SPAPI_TEST_CHROMIUM to the path of one"
 }
 
-# install_package installs it, or finds that another run has just done so: test
-# packages run side by side.
-install_package() {
-	local root=() apt=(apt-get -qq -o DPkg::Lock::Timeout=600) log=$BIN/chromium.log
-	command -v apt-get >/dev/null || missing "there is no apt-get to install it with"
-	if ((EUID != 0)); then
-		root=(sudo -n)
-		"${root[@]}" true 2>/dev/null || missing "installing it takes root, or sudo without a password"
-	fi
-	exec 9>"$BIN/.chromium.lock"
-	flock 9
-	if print_installed 2>/dev/null; then
-		return
-	fi
-	say "installing the package chromium: 90 MB to fetch, up to 2 minutes, once"
-	# Lists that were never fetched name no package, and old ones a package that
-	# is gone. Another list than Debian's may fail here: what counts comes next.
-	"${root[@]}" "${apt[@]}" update &>"$log" || say "apt-get update failed, going on with the lists that are here"
-	if [[ $(apt-cache show chromium 2>/dev/null) != *Version:* ]]; then
-		missing "apt-get knows no package chromium"
-	fi
-	if [[ $(apt-cache depends chromium) == *snapd* ]]; then
-		missing "the package chromium is a snap here"
-	fi
-	"${root[@]}" env DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends chromium chromium-sandbox &>>"$log" || {
-		tail -n 20 "$log" >&2
-		missing "apt-get could not install it (all it said is in ${log#"$ROOT/"})"
-	}
-	print_installed || missing "the package chromium that was just installed does not start"
-}
-
 if [[ -n ${SPAPI_TEST_CHROMIUM:-} ]]; then
 	version_of "$SPAPI_TEST_CHROMIUM" >/dev/null ||
 		die "SPAPI_TEST_CHROMIUM is $SPAPI_TEST_CHROMIUM, which does not start, or is no Chromium or Chrome that tests can drive"
@@ -80,4 +49,5 @@ if [[ -n ${SPAPI_TEST_CHROMIUM:-} ]]; then
 	exit
 fi
 
-print_installed || install_package
+print_installed ||
+	apt_install chromium "90 MB to fetch, up to 2 minutes" chromium chromium-sandbox

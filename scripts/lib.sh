@@ -51,3 +51,41 @@ build_tool() {
 	mv -f "$partial" "$target"
 	printf '%s\n' "$want" >"$stamp"
 }
+
+# apt_install WHAT HOW_LONG PACKAGE...
+#
+# Installs packages of Debian, and prints the path of what they bring. The caller
+# defines two functions: print_installed prints that path, or fails if there is
+# none; missing is told why it cannot be had, and ends the script.
+apt_install() {
+	local what=$1 how_long=$2 package root=() apt=(apt-get -qq -o DPkg::Lock::Timeout=600) log=$BIN/$1.log
+	shift 2
+	command -v apt-get >/dev/null || missing "there is no apt-get to install it with"
+	if ((EUID != 0)); then
+		root=(sudo -n)
+		"${root[@]}" true 2>/dev/null || missing "installing it takes root, or sudo without a password"
+	fi
+	# Test packages run side by side: another run may have just installed it.
+	exec 9>"$BIN/.$what.lock"
+	flock 9
+	if print_installed 2>/dev/null; then
+		return
+	fi
+	say "installing the packages $*: $how_long, once"
+	# Lists that were never fetched name no package, and old ones a package that
+	# is gone. Another list than Debian's may fail here: what counts comes next.
+	"${root[@]}" "${apt[@]}" update &>"$log" || say "apt-get update failed, going on with the lists that are here"
+	for package in "$@"; do
+		if [[ $(apt-cache show "$package" 2>/dev/null) != *Version:* ]]; then
+			missing "apt-get knows no package $package"
+		fi
+		if [[ $(apt-cache depends "$package") == *snapd* ]]; then
+			missing "the package $package is a snap here"
+		fi
+	done
+	"${root[@]}" env DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "$@" &>>"$log" || {
+		tail -n 20 "$log" >&2
+		missing "apt-get could not install it (all it said is in ${log#"$ROOT/"})"
+	}
+	print_installed || missing "what was just installed does not start, or is too old"
+}

@@ -12,11 +12,14 @@ build_tool gotestsum testsum gotest.tools/gotestsum "10 seconds"
 # Both kinds need Vault and a browser: internal/vaulttest and browsertest test
 # themselves. Assigned apart from export, which would hide a failure.
 SPAPI_TEST_CHROMIUM=$(scripts/get-chromium.sh)
+SPAPI_TEST_NODE=$(scripts/get-node.sh)
+export SPAPI_TEST_NODE # get-node.sh looks at it, too.
+SPAPI_TEST_NODE_PACKAGES=$(scripts/get-node.sh packages)
 SPAPI_TEST_VAULT=$(scripts/get-vault.sh)
 say "building the plugin and spapictl with the race detector: up to 2 minutes the first time"
 SPAPI_TEST_PLUGIN=$(scripts/build.sh race)
 SPAPI_TEST_SPAPICTL=$(scripts/build.sh race spapictl)
-export SPAPI_TEST_CHROMIUM SPAPI_TEST_VAULT SPAPI_TEST_PLUGIN SPAPI_TEST_SPAPICTL
+export SPAPI_TEST_CHROMIUM SPAPI_TEST_NODE_PACKAGES SPAPI_TEST_VAULT SPAPI_TEST_PLUGIN SPAPI_TEST_SPAPICTL
 
 total_passed=0
 total_failed=0

@@ -83,10 +83,8 @@ func (b *backend) lwaOperation(serve handler, summary, echoed string) *framework
 		"expires_in":   {Type: framework.TypeInt64, Required: true, Description: "Whole seconds until it expires."},
 		echoed:         {Type: framework.TypeString, Description: "As submitted, or the scope of the path.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 	}
-	failure := []framework.Response{{Description: "A failure.", MediaType: "application/json", Fields: map[string]*framework.FieldSchema{
-		"error":             {Type: framework.TypeString, Required: true, Description: "Error code of OAuth 2.0."},
-		"error_description": {Type: framework.TypeString, Required: true, Description: "What happened, and what to do."},
-	}}}
+	// Without fields: in Vault's OpenAPI all answers of an operation share a schema.
+	failure := []framework.Response{{Description: "A failure, with error and error_description.", MediaType: "application/json"}}
 	return &framework.PathOperation{
 		Callback:                  framework.OperationFunc(serve), // handleLWA turns its errors into answers
 		Summary:                   summary,
@@ -105,24 +103,24 @@ func (b *backend) handleLWA(ctx context.Context, req *logical.Request) (*logical
 	if resp := b.cachedLWA(req); resp != nil {
 		return resp, nil
 	}
+	if !isBelow(req.Path, lwaTokenPrefix) && !isBelow(req.Path, lwaGrantlessPrefix) {
+		return nil, logical.ErrUnsupportedPath
+	}
+	if req.Operation != logical.UpdateOperation {
+		return b.lwaFailure(req, fault.New(fault.InvalidInput, "the token endpoint takes a POST")), nil
+	}
+	if err := tooLarge(req.Data); err != nil {
+		return b.lwaFailure(req, err), nil
+	}
 	asked := *req
 	asked.Data = knownToLWA(req.Data)
-	var resp *logical.Response
-	err := tooLarge(req.Data)
-	if err == nil {
-		resp, err = b.Backend.HandleRequest(ctx, &asked)
-	}
+	resp, err := b.Backend.HandleRequest(ctx, &asked)
 	switch {
 	case err == nil:
 		return resp, nil
 	case errors.Is(err, logical.ErrReadOnly):
 		return nil, logical.ErrReadOnly // Vault forwards the request
-	case errors.Is(err, logical.ErrUnsupportedOperation):
-		err = fault.New(fault.InvalidInput, "the token endpoint takes a POST")
 	case errors.Is(err, logical.ErrUnsupportedPath):
-		if !isBelow(req.Path, lwaTokenPrefix) && !isBelow(req.Path, lwaGrantlessPrefix) {
-			return nil, logical.ErrUnsupportedPath
-		}
 		err = badNameIn(req.Path)
 	}
 	return b.lwaFailure(req, err), nil

@@ -165,6 +165,9 @@ func TestRefusalsOfLoginWithAmazon(t *testing.T) {
 	} {
 		require.Contains(t, m.refusedAs(400, c.code, update, c.path, c.data), c.text, "%s %.100v", c.path, c.data)
 	}
+	for _, path := range []string{"lwa/token/acme/", "lwa/grantless/notifications/"} { // as Vault sends a LIST
+		require.Contains(t, m.refusedAs(400, "invalid_request", logical.ListOperation, path, nil), "POST")
+	}
 	for _, operation := range []logical.Operation{logical.ReadOperation, logical.ListOperation, logical.DeleteOperation, logical.PatchOperation, logical.CreateOperation} {
 		require.Contains(t, m.refusedAs(400, "invalid_request", operation, "lwa/token/acme", refresh), "POST", operation)
 		require.Contains(t, m.refusedAs(400, "invalid_request", operation, "lwa/grantless/notifications", nil), "POST", operation)

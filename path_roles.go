@@ -157,11 +157,11 @@ func (b *backend) pathRoleWrite(ctx context.Context, req *logical.Request, data 
 	if err != nil {
 		return nil, err
 	}
-	resp := &logical.Response{}
-	for _, warning := range roleWarnings(role, accounts) {
-		resp.AddWarning(warning)
+	warnings := roleWarnings(role, accounts)
+	if len(warnings) == 0 {
+		return nil, nil
 	}
-	return resp, nil
+	return &logical.Response{Warnings: warnings}, nil
 }
 
 func (b *backend) pathRoleDelete(ctx context.Context, _ *logical.Request, data *framework.FieldData) (*logical.Response, error) {

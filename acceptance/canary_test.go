@@ -25,6 +25,9 @@ type canary struct {
 	credentials scanner
 	tokens      scanner
 	states      scanner
+	// echoed are refresh tokens that stand in the answer to what submitted them,
+	// and nowhere else.
+	echoed scanner
 
 	mu      sync.Mutex
 	heard   []utterance
@@ -37,6 +40,7 @@ type utterance struct {
 	raw      []byte
 	handsOut bool // an access token
 	begins   bool // an authorization, with its state
+	echoes   bool // what was submitted to it
 }
 
 // marker returns the marker of that name.
@@ -51,7 +55,8 @@ func (c *canary) marker(name string) string {
 func (c *canary) hear(where string, raw []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.heard = append(c.heard, utterance{where, raw, strings.Contains(where, "token/"), strings.Contains(where, "authorize/url")})
+	handsOut := strings.Contains(where, "token/") || strings.Contains(where, "grantless/") || strings.Contains(where, "restricted/")
+	c.heard = append(c.heard, utterance{where, raw, handsOut, strings.Contains(where, "authorize/url"), strings.Contains(where, "POST lwa/token/")})
 }
 
 // cli runs a command; whether it succeeds is none of this test's business.
@@ -86,6 +91,8 @@ func TestNoCredentialEverComesOut(t *testing.T) {
 	c.authorizeAccounts(t)
 	c.migrateAccounts(t)
 	c.useControl(t)
+	c.useRestrictedTokens(t)
+	c.useLWA(t)
 	c.meetFaults(t)
 	c.writeNonsense(t)
 	c.askForHelp(t)
@@ -186,12 +193,13 @@ func (c *canary) writeNonsense(t *testing.T) {
 		marker, marker + "\x00", "\u200b" + marker + " ",
 		"https://user:" + marker + "@api.amazon.com/auth/o2/token", "http://evil.example/?" + marker, strings.Repeat(marker, 1<<20/len(marker)),
 	}
-	for _, path := range []string{"config", "accounts/acme", "authorize/url", "authorize/callback", "migrate/acme"} {
+	for _, path := range []string{"config", "accounts/acme", "authorize/url", "authorize/callback", "migrate/acme", "roles/new"} {
 		fields := []string{
 			"state", "spapi_oauth_code", "mws_auth_token", "developer_id", "marketplace", "amazon_state", "amazon_callback_uri", "state_ttl", "reauthorize",
 			"client_secret", "refresh_token", "region", "token_min_ttl", "generate_lease", "verify", "force", "enabled", "kind", "request_timeout",
 			"max_concurrent_exchanges", "lwa_endpoint", "sp_api_endpoint", "redirect_uri", "selling_partner_id", "marketplace_ids", "authorized_at",
 			"authorization_expires_at", "client_secret_expires_at", "sandbox", "unknown", "account",
+			"restricted_resources", "allowed_accounts", "path_parameters", "target_application", "description",
 		}
 		for _, field := range fields {
 			for i, value := range values {
@@ -214,7 +222,7 @@ func (c *canary) writeNonsense(t *testing.T) {
 
 func (c *canary) askForHelp(t *testing.T) {
 	t.Helper()
-	for _, path := range []string{"", "config", "accounts", "accounts/acme", "token/acme", "info", "authorize/url", "authorize/callback", "migrate/acme"} {
+	for _, path := range []string{"", "config", "accounts", "accounts/acme", "token/acme", "info", "authorize/url", "authorize/callback", "migrate/acme", "grantless/notifications", "roles", "roles/x", "restricted/x/acme", "lwa/token/acme"} {
 		c.cli(t, "path-help", "spapi/"+path)
 		c.call(t, http.MethodGet, path+"?help=1", nil)
 	}
@@ -266,8 +274,11 @@ func (c *canary) checkSilence(t *testing.T) {
 		if !heard.begins {
 			require.Empty(t, c.states.find(heard.raw), "%s answered %.500q", heard.where, heard.raw)
 		}
+		if !heard.echoes {
+			require.Empty(t, c.echoed.find(heard.raw), "%s answered %.500q", heard.where, heard.raw)
+		}
 	}
-	for _, s := range []scanner{c.credentials, c.tokens, c.states} {
+	for _, s := range []scanner{c.credentials, c.tokens, c.states, c.echoed} {
 		found, files, err := s.findUnder(c.stage.Dir(), "plugins")
 		require.NoError(t, err)
 		require.Empty(t, found)

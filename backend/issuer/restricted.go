@@ -117,10 +117,20 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 	if err != nil {
 		return nil, credential.Secret{}, &inherited{err}
 	}
-	if err := i.awaitQuota(ctx, account, o); err != nil {
-		return nil, credential.Secret{}, err
+	minted, err := s.askInTurn(ctx, i, o, access)
+	if isKind(err, fault.RateLimited) && !isInherited(err) && !o.ahead {
+		// On their way to Amazon, calls come closer together than they were sent.
+		minted, err = s.askInTurn(ctx, i, o, access)
 	}
-	var minted *token
+	return minted, credential.Secret{}, err
+}
+
+// askInTurn calls Amazon when the rate allows it and there is a slot.
+func (s restrictedSource) askInTurn(ctx context.Context, i *Issuer, o *order, access *Issued) (minted *token, err error) {
+	account := o.account.Name
+	if err := i.awaitQuota(ctx, account, o); err != nil {
+		return nil, err
+	}
 	err = i.call(ctx, o.settings, func(ctx context.Context) (err error) {
 		minted, err = s.ask(ctx, i, o, access)
 		return err
@@ -129,9 +139,9 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 		i.quotaOf(account).exhaust(i.now())
 	}
 	if err != nil {
-		return nil, credential.Secret{}, fault.Of(err).OfAccount(account)
+		return nil, fault.Of(err).OfAccount(account)
 	}
-	return minted, credential.Secret{}, nil
+	return minted, nil
 }
 
 // ask calls Amazon with an access token of the account.

@@ -89,17 +89,26 @@ func TestAmazonSaysThatTheRateIsExhausted(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)
 	h.amazon.SetRestrictedQuota(time.Second, 1)
-	h.restricted(document("1"))
-	require.Equal(t, fault.RateLimited, h.restrictedFailure(document("2")).Kind)
-	require.Equal(t, 2, h.amazon.RestrictedCalls("acme"))
+	var waited time.Duration
 	h.after = func(d time.Duration) <-chan time.Time {
+		waited += d
 		h.clock.Advance(d)
 		done := make(chan time.Time)
 		close(done)
 		return done
 	}
+	h.restricted(document("1"))
+	require.Zero(t, waited)
+	h.restricted(document("2"))
+	require.Equal(t, 3, h.amazon.RestrictedCalls("acme"), "asked once more, after a wait")
+	require.Equal(t, time.Second, waited)
 	h.restricted(document("3"))
-	require.Equal(t, 3, h.amazon.RestrictedCalls("acme"), "after a wait of ours, not a refusal of Amazon's")
+	require.Equal(t, 4, h.amazon.RestrictedCalls("acme"), "after a wait of ours, not a refusal of Amazon's")
+
+	h.amazon.SetRestrictedQuota(time.Hour, 1)
+	h.restricted(document("4"))
+	require.Equal(t, fault.RateLimited, h.restrictedFailure(document("5")).Kind)
+	require.Equal(t, 7, h.amazon.RestrictedCalls("acme"), "and not more often")
 }
 
 func TestRenewalOfRestrictedTokens(t *testing.T) {

@@ -53,14 +53,20 @@ func TestOpenAPIListsAllOperations(t *testing.T) {
 		}
 	}
 	require.Equal(t, map[string][]string{
-		"config":             {"delete", "get", "patch", "post"},
-		"accounts/":          {"get"},
-		"accounts/{account}": {"delete", "get", "patch", "post"},
-		"authorize/url":      {"post"},
-		"authorize/callback": {"post"},
-		"migrate/{account}":  {"post"},
-		"token/{account}":    {"get"},
-		"info":               {"get"},
+		"config":                      {"delete", "get", "patch", "post"},
+		"accounts/":                   {"get"},
+		"accounts/{account}":          {"delete", "get", "patch", "post"},
+		"authorize/url":               {"post"},
+		"authorize/callback":          {"post"},
+		"migrate/{account}":           {"post"},
+		"token/{account}":             {"get"},
+		"grantless/{scope}":           {"get"},
+		"roles/":                      {"get"},
+		"roles/{role}":                {"delete", "get", "patch", "post"},
+		"restricted/{role}/{account}": {"get"},
+		"lwa/token/{account}":         {"post"},
+		"lwa/grantless/{scope}":       {"post"},
+		"info":                        {"get"},
 	}, operations)
 }
 
@@ -68,14 +74,20 @@ func TestPathHelp(t *testing.T) {
 	t.Parallel()
 	m := shared.newMount(t)
 	for path, mentions := range map[string][]string{
-		"":              {"Selling Partner", "config", "accounts", "authorize", "migrate", "token"},
-		"config":        {"client_id", "client_secret", "lwa_endpoint", "180 days", "never returned"},
-		"accounts":      {"key_info", "after", "limit", "expires_before"},
-		"accounts/acme": {"refresh_token", "fingerprint", "enabled", "verify"},
-		"authorize/url": {"marketplace", "reauthorize", "force", "amazon_callback_uri"},
-		"migrate/acme":  {"mws_auth_token", "2024-03-27"},
-		"token/acme":    {"min_ttl", "x-amz-access-token", "rotation_period"},
-		"info":          {"SPAPI_ALLOWED_ENDPOINTS", "allowed_endpoints"},
+		"":                         {"Selling Partner", "config", "accounts", "authorize", "migrate", "token", "grantless", "roles", "restricted", "lwa"},
+		"config":                   {"client_id", "client_secret", "lwa_endpoint", "180 days", "never returned"},
+		"accounts":                 {"key_info", "after", "limit", "expires_before"},
+		"accounts/acme":            {"refresh_token", "fingerprint", "enabled", "verify"},
+		"authorize/url":            {"marketplace", "reauthorize", "force", "amazon_callback_uri"},
+		"migrate/acme":             {"mws_auth_token", "2024-03-27"},
+		"token/acme":               {"min_ttl", "x-amz-access-token", "rotation_period"},
+		"grantless/notifications":  {"min_ttl", "client-credential-rotation", "migration", "role in Seller Central"},
+		"roles":                    {"List the roles"},
+		"roles/shipping":           {"restricted_resources", "dataElements", "allowed_accounts", "path_parameters", "target_application"},
+		"restricted/shipping/acme": {"x-amz-access-token", "path_parameters=reportDocumentId", "min_ttl", "429"},
+		"lwa/token/acme":           {"grant_type", "Vault Proxy", "55 minutes", "no lease"},
+		"lwa/grantless/migration":  {"client_credentials", "scope"},
+		"info":                     {"SPAPI_ALLOWED_ENDPOINTS", "allowed_endpoints"},
 	} {
 		stdout, _, err := m.stage.CLI(t.Context(), "path-help", m.path+"/"+path)
 		require.NoError(t, err)

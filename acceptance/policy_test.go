@@ -70,22 +70,35 @@ func TestExamplePoliciesOfPeople(t *testing.T) {
 	t.Parallel()
 	m := shared.newMount(t)
 	refreshToken := m.addAccount(t, "acme")
+	m.addRoles(t)
 	auditor := m.withPolicy(t, m.writePolicy(t, "auditor", example(t, "policies/auditor.hcl")))
 	operator := m.withPolicy(t, m.writePolicy(t, "operator", example(t, "policies/operator.hcl")))
 
 	for _, person := range []vault{auditor, operator} {
 		person.ok(t, "LIST", "accounts", nil)
 		person.ok(t, http.MethodGet, "accounts/acme", nil)
-		person.refused(t, http.StatusForbidden, http.MethodGet, "token/acme", nil, "permission denied")
+		person.ok(t, "LIST", "roles", nil)
+		person.ok(t, http.MethodGet, "roles/shipping", nil)
+		for _, token := range []string{"token/acme", "restricted/shipping/acme", "grantless/notifications"} {
+			person.refused(t, http.StatusForbidden, http.MethodGet, token, nil, "permission denied")
+		}
+		for _, token := range []string{"lwa/token/acme", "lwa/grantless/notifications"} {
+			person.refused(t, http.StatusForbidden, http.MethodPost, token, map[string]any{"grant_type": "refresh_token"}, "permission denied")
+		}
 	}
 	auditor.refused(t, http.StatusForbidden, http.MethodGet, "config", nil, "permission denied")
 	auditor.refused(t, http.StatusForbidden, http.MethodPost, "accounts/acme", map[string]any{"enabled": false}, "permission denied")
+	auditor.refused(t, http.StatusForbidden, http.MethodPost, "roles/shipping", map[string]any{"allowed_accounts": "*"}, "permission denied")
+	auditor.refused(t, http.StatusForbidden, http.MethodDelete, "roles/shipping", nil, "permission denied")
 
 	operator.ok(t, http.MethodGet, "config", nil)
 	operator.ok(t, http.MethodGet, "info", nil)
 	operator.ok(t, http.MethodPatch, "config", map[string]any{"request_timeout": "5s"})
 	operator.ok(t, http.MethodPost, "accounts/globex", map[string]any{"refresh_token": refreshToken})
 	operator.ok(t, http.MethodDelete, "accounts/globex", nil)
+	operator.ok(t, http.MethodPatch, "roles/shipping", map[string]any{"allowed_accounts": "acme"})
+	operator.ok(t, http.MethodPost, "roles/shipping-2", map[string]any{"restricted_resources": `[{"method": "GET", "path": "/orders/v0/orders"}]`})
+	operator.ok(t, http.MethodDelete, "roles/shipping-2", nil)
 	for field, value := range map[string]any{"lwa_endpoint": m.amazon.LWAEndpoint(), "sp_api_endpoint": m.amazon.URL(), "force": true} {
 		operator.refused(t, http.StatusForbidden, http.MethodPost, "config", map[string]any{field: value}, "permission denied")
 		operator.refused(t, http.StatusForbidden, http.MethodPatch, "config", map[string]any{field: value}, "permission denied")

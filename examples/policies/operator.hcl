@@ -1,5 +1,5 @@
-# Those who run the mount: they write the application and the accounts, and see
-# which account is in which state. They never need an access token.
+# Those who run the mount: they write the application, the accounts and the roles,
+# and see which account is in which state. They never need a token.
 path "spapi/config" {
   capabilities = ["create", "read", "update", "patch", "delete"]
 
@@ -20,12 +20,33 @@ path "spapi/accounts/*" {
   capabilities = ["create", "read", "update", "patch", "delete"]
 }
 
+# What restricted data tokens may open, and for which accounts.
+path "spapi/roles" {
+  capabilities = ["list"]
+}
+
+path "spapi/roles/*" {
+  capabilities = ["create", "read", "update", "patch", "delete"]
+}
+
 path "spapi/info" {
   capabilities = ["read"]
 }
 
-# Wins over another policy that grants this same path, but not over one that
+# Each wins over another policy that grants this same path, but not over one that
 # names a single account: give operators none of those.
 path "spapi/token/*" {
+  capabilities = ["deny"]
+}
+
+path "spapi/restricted/*" {
+  capabilities = ["deny"]
+}
+
+path "spapi/grantless/*" {
+  capabilities = ["deny"]
+}
+
+path "spapi/lwa/*" {
   capabilities = ["deny"]
 }

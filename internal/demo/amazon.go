@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -78,12 +79,8 @@ func (a *amazon) exchanges(ctx context.Context, account string) (int, error) {
 	var stats struct {
 		Exchanges map[string]int `json:"exchanges"`
 	}
-	body, err := call(ctx, http.MethodGet, a.ControlURL+"/stats", "", nil)
-	if err != nil {
+	if err := a.control(ctx, http.MethodGet, "/stats", nil, &stats); err != nil {
 		return 0, err
-	}
-	if err := json.Unmarshal(body, &stats); err != nil {
-		return 0, fmt.Errorf("reading the simulated Amazon's counts: %w", err)
 	}
 	return stats.Exchanges[account], nil
 }
@@ -98,43 +95,44 @@ func (a *amazon) consent(ctx context.Context, sellingPartnerID string) (code str
 	if err != nil {
 		return "", err
 	}
-	body, err := call(ctx, http.MethodPost, a.ControlURL+"/code", "", order)
-	if err != nil {
+	if err := a.control(ctx, http.MethodPost, "/code", order, &answer); err != nil {
 		return "", err
 	}
-	if err := json.Unmarshal(body, &answer); err != nil || answer.Code == "" {
+	if answer.Code == "" {
 		return "", errors.New("the simulated Amazon gave no authorization code")
 	}
 	return answer.Code, nil
 }
 
-// participations calls the SP-API with an access token, as an application does.
-func (a *amazon) participations(ctx context.Context, accessToken string) (string, error) {
-	body, err := call(ctx, http.MethodGet, a.SPAPIEndpoint+participationsPath, accessToken, nil)
-	return string(bytes.TrimSpace(body)), err
+// control asks what only a simulated Amazon answers.
+func (a *amazon) control(ctx context.Context, method, path string, order []byte, into any) error {
+	status, body, err := call(ctx, method, a.ControlURL+path, nil, order)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil || status != http.StatusOK {
+		return fmt.Errorf("the simulated Amazon answered %s %s with status %d", method, path, status)
+	}
+	return nil
 }
 
-const participationsPath = "/sellers/v1/marketplaceParticipations"
+const (
+	participationsPath = "/sellers/v1/marketplaceParticipations"
+	addressPath        = "/orders/v0/orders/902-1845936-5435065/address"
+)
 
-func call(ctx context.Context, method, url, accessToken string, body []byte) ([]byte, error) {
+// call makes a request, and returns what was answered, whatever the status.
+func call(ctx context.Context, method, url string, header http.Header, body []byte) (status int, answer []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	if accessToken != "" {
-		req.Header.Set("X-Amz-Access-Token", accessToken)
-	}
+	maps.Copy(req.Header, header)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // Only read.
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s %s: %s", method, url, resp.Status)
-	}
-	return answer, nil
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return resp.StatusCode, bytes.TrimSpace(answer), err
 }

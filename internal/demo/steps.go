@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,6 +49,8 @@ func (s *show) steps(ctx context.Context) error {
 		{"reading a token", func() (err error) { accessToken, err = s.readToken(ctx); return err }},
 		{"using the token", func() error { return s.useToken(ctx, accessToken) }},
 		{"looking at the lease", func() error { return s.showLease(ctx) }},
+		{"opening personal data", func() error { return s.openPersonalData(ctx, accessToken) }},
+		{"asking as an SDK does", func() error { return s.askAsSDK(ctx) }},
 		{"separating the applications", func() error { return s.separate(ctx) }},
 	}
 	for _, step := range steps {
@@ -179,13 +182,24 @@ func (s *show) readToken(ctx context.Context) (string, error) {
 
 func (s *show) useToken(ctx context.Context, accessToken string) error {
 	s.heading("Call the Selling Partner API with it")
-	s.typed(`curl -H "x-amz-access-token: $(vault read -field=access_token spapi/token/acme)" \` +
-		"\n       " + s.amazon.SPAPIEndpoint + participationsPath)
-	answer, err := s.amazon.participations(ctx, accessToken)
+	return s.callAmazon(ctx, participationsPath, "access_token spapi/token/acme", accessToken, http.StatusOK)
+}
+
+// callAmazon calls the SP-API with a token, as an application does, and shows what
+// it answers. from is the field of what path that the token was read from.
+func (s *show) callAmazon(ctx context.Context, path, from, token string, want int) error {
+	s.typed(`curl -H "x-amz-access-token: $(vault read -field=` + from + `)" \` + "\n       " + s.amazon.SPAPIEndpoint + path)
+	status, answer, err := call(ctx, http.MethodGet, s.amazon.SPAPIEndpoint+path, http.Header{"X-Amz-Access-Token": {token}}, nil)
 	if err != nil {
 		return err
 	}
-	return s.answer(answer)
+	if err := s.answer(string(answer)); err != nil {
+		return err
+	}
+	if status != want {
+		return fmt.Errorf("%s was answered with status %d", path, status)
+	}
+	return nil
 }
 
 func (s *show) showLease(ctx context.Context) error {
@@ -235,6 +249,7 @@ func (s *show) whatToTry() {
 	fmt.Fprintf(s.out, `   export VAULT_ADDR=%[1]s VAULT_TOKEN=%[2]s
    vault read spapi/token/globex
    vault path-help spapi/token/acme
+   vault read spapi/grantless/notifications
 
    # Take Amazon away: tokens at hand are still given out.
    curl -X POST -d '{"kind":"unavailable"}' %[3]s/fault

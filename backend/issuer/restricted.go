@@ -19,6 +19,10 @@ import (
 	"vault-plugin-secrets-spapi/backend/store"
 )
 
+// maxAsks is how often Amazon is asked for a restricted data token whose rate it
+// says is exhausted: calls arrive closer together than they were sent.
+const maxAsks = 3
+
 // maxDerivations bounds the tokens in memory that are not the access tokens of
 // accounts: with path parameters there is one for each document.
 const maxDerivations = 10_000
@@ -117,10 +121,12 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 	if err != nil {
 		return nil, credential.Secret{}, &inherited{err}
 	}
-	minted, err := s.askInTurn(ctx, i, o, access)
-	if isKind(err, fault.RateLimited) && !isInherited(err) && !o.ahead {
-		// On their way to Amazon, calls come closer together than they were sent.
+	var minted *token
+	for range maxAsks {
 		minted, err = s.askInTurn(ctx, i, o, access)
+		if o.ahead || !isKind(err, fault.RateLimited) || isInherited(err) {
+			break
+		}
 	}
 	return minted, credential.Secret{}, err
 }

@@ -108,7 +108,7 @@ func TestAmazonSaysThatTheRateIsExhausted(t *testing.T) {
 	h.amazon.SetRestrictedQuota(time.Hour, 1)
 	h.restricted(document("4"))
 	require.Equal(t, fault.RateLimited, h.restrictedFailure(document("5")).Kind)
-	require.Equal(t, 7, h.amazon.RestrictedCalls("acme"), "and not more often")
+	require.Equal(t, 8, h.amazon.RestrictedCalls("acme"), "and not more often")
 }
 
 func TestRenewalOfRestrictedTokens(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 func statusOf(kind fault.Kind) int {
 	switch kind {
 	case fault.InvalidInput, fault.UnsupportedGrant, fault.UnknownAccount, fault.UnknownRole, fault.NotConfigured, fault.EndpointForbidden,
-		fault.InvalidGrant, fault.InvalidCode, fault.InvalidState, fault.InvalidMWS, fault.Removed, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidResources, fault.InvalidClient:
+		fault.InvalidGrant, fault.InvalidCode, fault.InvalidState, fault.InvalidMWS, fault.Removed, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidResources, fault.AccessDenied, fault.InvalidClient:
 		return http.StatusBadRequest
 	case fault.Disabled, fault.AccountNotAllowed:
 		return http.StatusForbidden
@@ -28,7 +28,7 @@ func statusOf(kind fault.Kind) int {
 		return http.StatusConflict
 	case fault.RateLimited, fault.Full:
 		return http.StatusTooManyRequests
-	case fault.BadAnswer:
+	case fault.BadAnswer, fault.AccessTokenRefused:
 		return http.StatusBadGateway
 	case fault.Unavailable, fault.Canceled:
 		return http.StatusServiceUnavailable
@@ -110,7 +110,9 @@ func nextStep(failed *fault.Error, mount string) string {
 		return fmt.Sprintf("The application is at fault, not the account: write its current client secret with: vault write %sconfig client_secret=@file", mount)
 	case fault.EndpointForbidden:
 		return fmt.Sprintf("Write another to %sconfig, or register the plugin anew and reload it", mount)
-	case fault.RateLimited, fault.Unavailable, fault.BadAnswer:
+	case fault.AccessDenied:
+		return "Try again later. If it stays so, the application may lack the role for it in Seller Central, or the selling partner's authorization may be older than that"
+	case fault.RateLimited, fault.Unavailable, fault.BadAnswer, fault.AccessTokenRefused:
 		return "Try again later"
 	case fault.Unsaved:
 		return "Do not seal or restart Vault, nor reload the plugin, until it is stored; see the log of Vault for the cause"

@@ -4,6 +4,7 @@
 package spapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ func (f *fields) resources(name string, into *[]store.RestrictedResource) {
 		}
 		text = string(encoded)
 	}
-	var elements []map[string]json.RawMessage
+	var elements []json.RawMessage
 	if err := json.Unmarshal([]byte(text), &elements); err != nil {
 		f.fail(name, `must be a list of objects as JSON, such as [{"method": "GET", "path": "/orders/v0/orders/{orderId}/address"}]`)
 		return
@@ -93,23 +94,27 @@ func (f *fields) resources(name string, into *[]store.RestrictedResource) {
 	*into = resources
 }
 
-// readResource is strict: a misspelled member would open less than was meant.
-func readResource(element map[string]json.RawMessage) (resource store.RestrictedResource, err error) {
-	for _, member := range slices.Sorted(maps.Keys(element)) {
-		raw := element[member]
-		switch member {
-		case "method":
-			err = json.Unmarshal(raw, &resource.Method)
-		case "path":
-			err = json.Unmarshal(raw, &resource.Path)
-		case "dataElements":
-			err = json.Unmarshal(raw, &resource.DataElements)
-		default:
-			return resource, fmt.Errorf("%q is unknown; there are method, path and dataElements", shorten(member))
-		}
+// readResource is strict: a misspelled member would open less than was meant, and
+// of one that stands there twice a reader may see the other.
+func readResource(element json.RawMessage) (resource store.RestrictedResource, err error) {
+	into := map[string]any{"method": &resource.Method, "path": &resource.Path, "dataElements": &resource.DataElements}
+	members := json.NewDecoder(bytes.NewReader(element))
+	if opening, err := members.Token(); err != nil || opening != json.Delim('{') {
+		return resource, errors.New("is no object with method, path and dataElements")
+	}
+	for members.More() {
+		name, err := members.Token()
 		if err != nil {
+			return resource, errors.New("cannot be read")
+		}
+		member := fmt.Sprint(name)
+		switch value, left := into[member]; {
+		case !left:
+			return resource, fmt.Errorf("%q is unknown, or stands there twice; there are method, path and dataElements", shorten(member))
+		case members.Decode(value) != nil:
 			return resource, fmt.Errorf("%s has the wrong type", member)
 		}
+		delete(into, member)
 	}
 	if methods := sellingpartner.Methods(); !slices.Contains(methods, resource.Method) {
 		return resource, fmt.Errorf("method must be one of %s", strings.Join(methods, ", "))

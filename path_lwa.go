@@ -5,6 +5,7 @@ package spapi
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -49,40 +50,42 @@ account. The path says which scope; a "scope" in the request must include it.
 )
 
 func (b *backend) lwaPaths() []*framework.Path {
-	submitted := func(own string, field *framework.FieldSchema) map[string]*framework.FieldSchema {
+	submitted := func(grantType string) map[string]*framework.FieldSchema {
 		return map[string]*framework.FieldSchema{
-			own:             field,
-			"grant_type":    {Type: framework.TypeString, Description: "refresh_token for an account, client_credentials for a scope."},
-			"refresh_token": {Type: framework.TypeString, Description: "Ignored, and answered as submitted.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+			"grant_type":    {Type: framework.TypeString, Required: true, AllowedValues: []any{grantType}, Description: "Must be " + grantType + "."},
 			"client_id":     {Type: framework.TypeString, Description: "Ignored, as is everything else that is submitted."},
 			"client_secret": {Type: framework.TypeString, Description: "Ignored.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		}
 	}
-	scope := submitted("scope", scopeField())
+	token, grantless := submitted(grantRefreshToken), submitted(grantClientCredentials)
+	token["account"], grantless["scope"] = accountField(), scopeField()
+	token["refresh_token"] = &framework.FieldSchema{Type: framework.TypeString, Description: "Ignored, and answered as submitted.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}}
 	return []*framework.Path{{
 		Pattern:         lwaTokenPrefix + framework.GenericNameWithAtRegex("account"),
 		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "exchange", OperationSuffix: "token"},
-		Fields:          submitted("account", accountField()),
+		Fields:          token,
 		HelpSynopsis:    lwaHelpSynopsis,
 		HelpDescription: strings.TrimSpace(lwaHelpDescription),
-		Operations:      map[logical.Operation]framework.OperationHandler{logical.UpdateOperation: b.lwaOperation(b.pathLWAToken, "Exchange for an access token of an account.", "refresh_token")},
+		Operations:      map[logical.Operation]framework.OperationHandler{logical.UpdateOperation: b.lwaOperation(b.pathLWAToken, "Exchange for an access token of an account.", "refresh_token", token["refresh_token"])},
 	}, {
 		Pattern:         lwaGrantlessPrefix + framework.GenericNameWithAtRegex("scope"),
 		DisplayAttrs:    &framework.DisplayAttributes{OperationPrefix: operationPrefix, OperationVerb: "exchange", OperationSuffix: "grantless"},
-		Fields:          scope,
+		Fields:          grantless,
 		HelpSynopsis:    lwaGrantlessHelpSynopsis,
 		HelpDescription: strings.TrimSpace(lwaGrantlessHelpDescription),
-		Operations:      map[logical.Operation]framework.OperationHandler{logical.UpdateOperation: b.lwaOperation(b.pathLWAGrantless, "Exchange for a grantless access token.", "scope")},
+		Operations:      map[logical.Operation]framework.OperationHandler{logical.UpdateOperation: b.lwaOperation(b.pathLWAGrantless, "Exchange for a grantless access token.", "scope", grantlessResponseFields()["scope"])},
 	}}
 }
 
-func (b *backend) lwaOperation(serve handler, summary, echoed string) *framework.PathOperation {
+func (b *backend) lwaOperation(serve handler, summary, also string, field *framework.FieldSchema) *framework.PathOperation {
 	success := map[string]*framework.FieldSchema{
 		"access_token": {Type: framework.TypeString, Required: true, Description: "Access token.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		"token_type":   {Type: framework.TypeString, Required: true, Description: "bearer."},
 		"expires_in":   {Type: framework.TypeInt64, Required: true, Description: "Whole seconds until it expires."},
-		echoed:         {Type: framework.TypeString, Description: "As submitted, or the scope of the path.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 	}
+	optional := *field
+	optional.Required = false
+	success[also] = &optional
 	// Without fields: in Vault's OpenAPI all answers of an operation share a schema.
 	failure := []framework.Response{{Description: "A failure, with error and error_description.", MediaType: "application/json"}}
 	return &framework.PathOperation{
@@ -98,15 +101,15 @@ func (b *backend) lwaOperation(serve handler, summary, echoed string) *framework
 }
 
 // handleLWA answers whatever is asked below lwa/ in the shape of Login with Amazon,
-// failures too: those who ask expect nothing else.
+// failures too, and paths that are none: those who ask expect nothing else.
 func (b *backend) handleLWA(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	if resp := b.cachedLWA(req); resp != nil {
 		return resp, nil
 	}
-	if !isBelow(req.Path, lwaTokenPrefix) && !isBelow(req.Path, lwaGrantlessPrefix) {
-		return nil, logical.ErrUnsupportedPath
-	}
-	if req.Operation != logical.UpdateOperation {
+	switch {
+	case !isBelow(req.Path, lwaTokenPrefix) && !isBelow(req.Path, lwaGrantlessPrefix):
+		return b.lwaFailure(req, fault.New(fault.InvalidInput, "the URL must end with lwa/token/<account> or lwa/grantless/<scope>")), nil
+	case req.Operation != logical.UpdateOperation:
 		return b.lwaFailure(req, fault.New(fault.InvalidInput, "the token endpoint takes a POST")), nil
 	}
 	if err := tooLarge(req.Data); err != nil {
@@ -150,8 +153,7 @@ func knownToLWA(submitted map[string]any) map[string]any {
 	return known
 }
 
-// tooLarge bounds what is submitted. What holds more than texts is nobody's request
-// and counts as it is nested.
+// tooLarge bounds what is submitted, which is about what was sent.
 func tooLarge(submitted map[string]any) error {
 	if sizeOf(submitted) > maxLWABody {
 		return fault.New(fault.InvalidInput, "the request is larger than %d bytes", maxLWABody)
@@ -160,10 +162,12 @@ func tooLarge(submitted map[string]any) error {
 }
 
 func sizeOf(value any) int {
-	const scalar = 8
-	size := 0
+	const other = 2 // at least: an empty list, say
+	size := other
 	switch value := value.(type) {
 	case string:
+		return len(value)
+	case json.Number:
 		return len(value)
 	case map[string]any:
 		for name, member := range value {
@@ -173,8 +177,6 @@ func sizeOf(value any) int {
 		for _, element := range value {
 			size += sizeOf(element)
 		}
-	default:
-		return scalar
 	}
 	return size
 }

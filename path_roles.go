@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -168,6 +169,28 @@ func (b *backend) pathRoleDelete(ctx context.Context, _ *logical.Request, data *
 	return nil, b.issuer.DeleteRole(ctx, data.Get("role").(string))
 }
 
+// unmatched names the patterns that match none of the accounts, which are in order.
+func unmatched(patterns, accounts []string) string {
+	const shown = 5
+	var idle []string
+	for _, pattern := range patterns {
+		var matches bool
+		if strings.Contains(pattern, "*") {
+			matches = slices.ContainsFunc(accounts, func(account string) bool { return glob.Glob(pattern, account) })
+		} else {
+			_, matches = slices.BinarySearch(accounts, pattern)
+		}
+		if !matches {
+			idle = append(idle, strconv.Quote(pattern))
+		}
+	}
+	text := strings.Join(idle[:min(len(idle), shown)], ", ")
+	if more := len(idle) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
 // manyResources is how many, with a specific path among them, made tokens that were
 // too large for a header. Source: users' reports; Amazon names no number.
 const manyResources = 10
@@ -190,10 +213,8 @@ func roleWarnings(role *store.Role, accounts []string) []string {
 	if len(role.AllowedAccounts) == 0 {
 		warnings = append(warnings, "the role gives no token yet: allowed_accounts is empty")
 	}
-	for _, pattern := range role.AllowedAccounts {
-		if !slices.ContainsFunc(accounts, func(account string) bool { return glob.Glob(pattern, account) }) {
-			warnings = append(warnings, fmt.Sprintf("allowed_accounts: no account matches %q yet", pattern))
-		}
+	if idle := unmatched(role.AllowedAccounts, accounts); idle != "" {
+		warnings = append(warnings, "allowed_accounts: no account matches "+idle+" yet")
 	}
 	if id := role.TargetApplication; id != "" && !strings.HasPrefix(id, "amzn1.sp.solution.") && !strings.HasPrefix(id, "amzn1.sellerapps.app.") {
 		warnings = append(warnings, "target_application does not look like an application id (amzn1.sp.solution.…)")

@@ -4,6 +4,7 @@
 package spapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -63,8 +64,10 @@ func TestBadRoles(t *testing.T) {
 		"cut short":              {`[{"method":"GET"`, "JSON"},
 		"more behind":            {`[{"method":"GET","path":"/orders/v0/orders"}] x`, "JSON"},
 		"an object":              {get("/orders/v0/orders"), ""},
-		"a list of texts":        {[]any{"GET"}, "objects"},
-		"a list of null":         {[]any{nil}, "resource 1"},
+		"a list of texts":        {[]any{"GET"}, "resource 1: is no object"},
+		"a list of null":         {[]any{nil}, "resource 1: is no object"},
+		"a member twice":         {`[{"method":"GET","path":"/orders/v0/orders","path":"/mfn/v0/shipments"}]`, "twice"},
+		"a member of null":       {[]any{map[string]any{"method": "GET", "path": nil}}, "path"},
 		"a number":               {7, ""},
 		"lower case":             {[]any{map[string]any{"method": "get", "path": "/x"}}, "method"},
 		"bad method":             {[]any{map[string]any{"method": "PATCH", "path": "/x"}}, "GET, PUT, POST, DELETE"},
@@ -90,7 +93,7 @@ func TestBadRoles(t *testing.T) {
 		"misspelled":             {[]any{map[string]any{"method": "GET", "path": "/orders/v0/orders", "data_elements": []any{}}}, "data_elements"},
 		"another case":           {[]any{map[string]any{"method": "GET", "Path": "/orders/v0/orders"}}, "Path"},
 		"the second of two":      {[]any{get("/orders/v0/orders"), get("x")}, "resource 2"},
-		"text that is too large": {strings.Repeat(" ", 16<<10) + "[]", "16384"},
+		"text that is too large": {strings.Repeat(" ", 64<<10) + "[]", "65536"},
 	} {
 		text := m.badRequest(logical.UpdateOperation, "roles/new", map[string]any{"restricted_resources": c.value})
 		require.Contains(t, text, `"restricted_resources"`, name)
@@ -108,6 +111,12 @@ func TestBadRoles(t *testing.T) {
 		}
 	}
 	require.Contains(t, m.badRequest(logical.UpdateOperation, "roles/new", map[string]any{"description": "x"}), `"restricted_resources": is required`)
+	require.Equal(t, before, m.stored())
+	large, err := json.MarshalIndent(many[:50], "", strings.Repeat(" ", 100))
+	require.NoError(t, err)
+	require.Greater(t, len(large), 16<<10)
+	m.ok(logical.UpdateOperation, "roles/large", map[string]any{"restricted_resources": string(large)})
+	m.ok(logical.DeleteOperation, "roles/large", nil)
 	require.Contains(t, m.badRequest(logical.PatchOperation, "roles/shipping", map[string]any{"restricted_resources": nil}), "required")
 	m.badRequest(logical.UpdateOperation, "roles/shipping", map[string]any{"role": "other"})
 	require.Equal(t, before, m.stored())
@@ -147,6 +156,7 @@ func TestRoleWarnings(t *testing.T) {
 		"vendor":                   {map[string]any{"restricted_resources": []any{resource("GET", "/vendor/directFulfillment/shipping/2021-12-28/packingSlips/{purchaseOrderNumber}"), resource("POST", "/vendor/directFulfillment/shipping/2021-12-28/shippingLabels/{purchaseOrderNumber}")}}, nil},
 		"nobody":                   {map[string]any{"restricted_resources": generic[:1], "allowed_accounts": []any{}}, []string{"allowed_accounts is empty"}},
 		"nobody of that name":      {map[string]any{"restricted_resources": generic[:1], "allowed_accounts": "a*,b*"}, []string{`no account matches "b*" yet`}},
+		"nobody of these names":    {map[string]any{"restricted_resources": generic[:1], "allowed_accounts": "a,acme,b*,c,d,e,f"}, []string{`no account matches "a", "b*", "c", "d", "e" and 1 more yet`}},
 		"no application":           {map[string]any{"restricted_resources": generic[:1], "target_application": testClientID}, []string{"application id"}},
 		"an older application id":  {map[string]any{"restricted_resources": generic[:1], "target_application": "amzn1.sellerapps.app.x"}, nil},
 		"two of them at one place": {map[string]any{"restricted_resources": []any{resource("POST", "/orders/v0/orders/{id}", "buyerInfo")}}, []string{"method POST", "Amazon calls {orderId}"}},

@@ -20,6 +20,8 @@ import (
 const (
 	// maxFieldSize bounds each string of a request, in bytes, whatever the field.
 	maxFieldSize = 16 << 10
+	// maxListSize is the same for one that holds a list as JSON.
+	maxListSize = 64 << 10
 	// maxNameLength bounds the name of an account or a role, in bytes.
 	maxNameLength = 256
 )
@@ -53,6 +55,9 @@ func (b *backend) misspelled(req *logical.Request) error {
 		}
 		if role, _, two := strings.Cut(name, "/"); prefix == restrictedPrefix && (!two || !nameShape.MatchString(role)) {
 			field = "role"
+		}
+		if _, err := grantlessScope(name); prefix == grantlessPrefix {
+			return b.vaultError(req, err)
 		}
 		return b.vaultError(req, fault.BadField(field, "%s", errBadName))
 	}
@@ -89,8 +94,12 @@ func (b *backend) checkFields(req *logical.Request) error {
 			return fault.BadField(shorten(name), "is unknown here")
 		}
 		value := map[string]any{name: req.Data[name]}
-		if text, ok := req.Data[name].(string); ok && len(text) > maxFieldSize {
-			return fault.BadField(name, "is longer than %d bytes", maxFieldSize)
+		limit := maxFieldSize
+		if schema.Type == framework.TypeSlice {
+			limit = maxListSize
+		}
+		if text, ok := req.Data[name].(string); ok && len(text) > limit {
+			return fault.BadField(name, "is longer than %d bytes", limit)
 		}
 		if !wellTyped(schema, req.Data[name]) || (&framework.FieldData{Raw: value, Schema: path.Fields}).Validate() != nil {
 			return fault.BadField(name, "must be %s", expected(schema.Type))

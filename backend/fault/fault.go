@@ -40,6 +40,8 @@ const (
 	UnauthorizedClient             // the operator: the refresh token belongs to another application
 	InvalidScope                   // the operator: the application lacks the role for a scope
 	InvalidResources               // the operator: Amazon refuses the restricted resources of a role
+	AccessDenied                   // the operator or Amazon: it denies a call for no reason that it gives
+	AccessTokenRefused             // Amazon refuses an access token that it gave
 	InvalidClient                  // the operator: Amazon refuses the application's client id or secret
 	RateLimited                    // Amazon asks to slow down
 	Unavailable                    // Amazon could not be reached or failed
@@ -143,5 +145,5 @@ func KindOf(err error) Kind { return Of(err).Kind }
 // Transient reports whether the kind says that Amazon cannot be asked just
 // now, so that a token which is still valid may be served in the meantime.
 func (k Kind) Transient() bool {
-	return k == RateLimited || k == Unavailable || k == BadAnswer
+	return k == RateLimited || k == Unavailable || k == BadAnswer || k == AccessDenied || k == AccessTokenRefused
 }

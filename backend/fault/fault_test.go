@@ -41,7 +41,7 @@ func TestOf(t *testing.T) {
 
 func TestTransient(t *testing.T) {
 	t.Parallel()
-	transient := map[fault.Kind]bool{fault.RateLimited: true, fault.Unavailable: true, fault.BadAnswer: true}
+	transient := map[fault.Kind]bool{fault.RateLimited: true, fault.Unavailable: true, fault.BadAnswer: true, fault.AccessDenied: true, fault.AccessTokenRefused: true}
 	for kind := fault.Internal; kind <= fault.Canceled; kind++ {
 		require.Equal(t, transient[kind], kind.Transient(), "kind %d", kind)
 	}

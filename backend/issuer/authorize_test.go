@@ -333,7 +333,7 @@ func TestTidyingAuthorizations(t *testing.T) {
 // callRecorder is an SP-API that notes where it is called, and is gone.
 type callRecorder struct{ endpoint string }
 
-func (*callRecorder) RestrictedDataToken(context.Context, string, credential.Secret, sellingpartner.RestrictedRequest) (sellingpartner.RestrictedDataToken, error) {
+func (*callRecorder) RestrictedDataToken(context.Context, string, credential.Secret, sellingpartner.RestrictedRequest, func()) (sellingpartner.RestrictedDataToken, error) {
 	return sellingpartner.RestrictedDataToken{}, fault.New(fault.Unavailable, "not here")
 }
 

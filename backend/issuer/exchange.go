@@ -75,6 +75,8 @@ type order struct {
 	wanted   func() bool    // asked when there is a slot; nil: it is
 	release  func()         // gives back the slot that there is already; nil: there is none
 	ahead    bool           // renews a token that is still good
+	// abandoned is closed when nobody wants it any more; nil: somebody will.
+	abandoned <-chan struct{}
 }
 
 // exchange waits for a slot and runs a grant, if it is still wanted then.
@@ -259,7 +261,7 @@ func (i *Issuer) saveLast() {
 // logFailure logs a failed exchange.
 func (i *Issuer) logFailure(rec *record, err error, ahead bool) {
 	failed := fault.Of(err)
-	if failed.Kind == fault.Canceled || failed.Kind == fault.InvalidClient || isInherited(err) { // logged where it was found
+	if failed.Kind == fault.Canceled || failed.Kind == fault.InvalidClient || isAside(err) { // logged where it was found
 		return
 	}
 	about := []any{"ahead_of_need", ahead}

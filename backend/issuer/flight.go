@@ -5,6 +5,7 @@ package issuer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -135,7 +136,7 @@ func (i *Issuer) mint(rec *record, f *flight, config *store.Config, s *settings,
 	minted, changed, err := rec.source.mint(i.ctx, i, &order{
 		config: config, settings: s, account: account,
 		wanted:  func() bool { return !i.isSuperseded(rec, f) },
-		release: f.release, ahead: f.ahead,
+		release: f.release, ahead: f.ahead, abandoned: f.done,
 	})
 	switch {
 	case err != nil:
@@ -167,8 +168,11 @@ func (i *Issuer) isSuperseded(rec *record, f *flight) bool {
 // remember decides how long an account is left alone after a failed exchange.
 // It keeps nothing of failures that are not the account's.
 func (i *Issuer) remember(rec *record, err error, account *store.Account, s *settings) *failure {
-	if err == nil || isInherited(err) {
+	if err == nil {
 		return nil
+	}
+	if before, ok := errors.AsType[*aside](err); ok {
+		return before.failure
 	}
 	failed := fault.Of(err)
 	switch failed.Kind {
@@ -227,6 +231,9 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 		next.failure = out.failure
 	}
 	rec.current.Store(&next)
+	if !rec.isAccounts() && next.token == nil && next.failure == nil && rec.retired == nil {
+		i.sweep(rec) // nothing came of it
+	}
 }
 
 func withoutCredential(account *store.Account) *store.Account {

@@ -31,7 +31,7 @@ type exchanger interface {
 
 // sellingPartner is what the Issuer needs of the Selling Partner API.
 type sellingPartner interface {
-	RestrictedDataToken(ctx context.Context, endpoint string, accessToken credential.Secret, request sellingpartner.RestrictedRequest) (sellingpartner.RestrictedDataToken, error)
+	RestrictedDataToken(ctx context.Context, endpoint string, accessToken credential.Secret, request sellingpartner.RestrictedRequest, repeated func()) (sellingpartner.RestrictedDataToken, error)
 	AuthorizationCode(ctx context.Context, endpoint string, accessToken credential.Secret, mws sellingpartner.MWSAuthorization) (credential.Secret, error)
 }
 
@@ -175,6 +175,7 @@ func (i *Issuer) token(ctx context.Context, minTTL time.Duration, find func() *r
 		switch {
 		case flight.superseded: // the account changed meanwhile: ask again
 			fresh = nil
+		case flight.err != nil && isAheadOnly(flight.err): // this reader can wait
 		case flight.err != nil:
 			return i.staleOr(rec, minTTL, flight.err)
 		case flight.token != nil && left(flight.token.ExpiresAt, i.now()) < time.Second:
@@ -227,12 +228,12 @@ func (i *Issuer) look(rec *record, minTTL time.Duration, fresh *token) (*Issued,
 		return nil, disabled(rec.name)
 	}
 	now := i.now()
-	failed := i.failureAt(state, settings, now)
+	failed, resting := i.failureAt(state, settings, now)
 	if token := state.token; token.belongsTo(state.account, settings) {
 		issued := issue(token, state.account, settings, minTTL, now)
 		if issued.suffices() || (token == fresh && issued.Left >= time.Second) {
 			if issued.renewable() {
-				issued.Failure, issued.due = failed, failed == nil
+				issued.Failure, issued.due = failed, failed == nil && !resting
 			}
 			return issued, nil
 		}
@@ -244,12 +245,17 @@ func (i *Issuer) look(rec *record, minTTL time.Duration, fresh *token) (*Issued,
 }
 
 // failureAt is what keeps the account from being exchanged at now: its own last
-// failure, or the application's. It is nil if nothing does.
-func (i *Issuer) failureAt(s *state, set *settings, now time.Time) *fault.Error {
-	if failure := s.failureAt(set, now); failure != nil {
-		return failure.err
+// failure, or the application's. It is nil if nothing does. resting says that
+// something keeps it from being renewed ahead of need.
+func (i *Issuer) failureAt(s *state, set *settings, now time.Time) (failed *fault.Error, resting bool) {
+	switch failure := s.failureAt(set, now); {
+	case failure == nil:
+	case failure.aheadOnly:
+		resting = true
+	default:
+		return failure.err, false
 	}
-	return i.appFailureAt(set.revision, now)
+	return i.appFailureAt(set.revision, now), resting
 }
 
 // staleOr returns a token that lives long enough to be of use when Amazon

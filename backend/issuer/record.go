@@ -52,12 +52,14 @@ type token struct {
 	Lifetime            time.Duration
 	accountGeneration   string
 	configGeneration    string
+	endpoint            string // where alone it is good; empty: everywhere
 }
 
 // belongsTo reports whether the token was issued for the account and the
 // application as they are now.
 func (t *token) belongsTo(account *store.Profile, s *settings) bool {
-	return t != nil && t.accountGeneration == account.Generation && t.configGeneration == s.generation
+	return t != nil && t.accountGeneration == account.Generation && t.configGeneration == s.generation &&
+		(t.endpoint == "" || t.endpoint == s.endpointOf(s.regionOf(account)))
 }
 
 // failure is the last failed exchange of an account.
@@ -65,6 +67,7 @@ type failure struct {
 	err               *fault.Error
 	until             time.Time // no exchange before
 	count             int       // in a row
+	aheadOnly         bool      // it keeps from renewals ahead of need only
 	accountGeneration string
 	configGeneration  string
 }

@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/sellingpartner"
@@ -66,6 +64,9 @@ func (i *Issuer) restrictedBy(ctx context.Context, role *role, read RestrictedRe
 	if key.what == "" {
 		key.what = digest(request)
 	}
+	if err := i.refuseBeyondRate(key); err != nil {
+		return nil, err
+	}
 	if !i.makeRoom(key) {
 		return nil, &fault.Error{Kind: fault.Full, Account: read.Account, Message: fmt.Sprintf("%d restricted data tokens are being asked for at once", i.maxDerivations)}
 	}
@@ -74,6 +75,22 @@ func (i *Issuer) restrictedBy(ctx context.Context, role *role, read RestrictedRe
 		issued.Request = key.what
 	}
 	return issued, err
+}
+
+// refuseBeyondRate spares memory and storage what cannot be served: a request that
+// nothing is known of, while the account's rate is exhausted for longer than a
+// reader waits.
+func (i *Issuer) refuseBeyondRate(key derivedKey) error {
+	settings := i.settings.Load()
+	if _, known := i.derivations.Load(key); known || settings == nil {
+		return nil
+	}
+	if known, ok := i.quotas.Load(key.account); ok {
+		if wait := known.(*quota).wait(i.now()); wait > settings.timeout {
+			return limited(key.account, wait)
+		}
+	}
+	return nil
 }
 
 // CachedRestricted is Cached for Restricted without path parameters.
@@ -97,9 +114,10 @@ func (i *Issuer) RetireRestricted(account, request string, token credential.Secr
 	i.retire(known, ok, token)
 }
 
-// digest tells requests apart. Two roles that ask for the same share a token.
+// digest tells requests apart. Two roles that ask for the same, in whatever order,
+// share a token.
 func digest(request sellingpartner.RestrictedRequest) string {
-	sum := sha256.Sum256(request.Body())
+	sum := sha256.Sum256(request.Normalized().Body())
 	return hex.EncodeToString(sum[:])
 }
 
@@ -117,113 +135,176 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 		o.release() // what comes first takes one itself, or waits
 	}
 	account := o.account.Name
-	access, err := i.Token(ctx, account, 0)
-	if err != nil {
-		return nil, credential.Secret{}, &inherited{err}
+	q := i.enterQuota(account)
+	if q == nil {
+		return nil, credential.Secret{}, &aside{err: limited(account, maxAloft*sellingpartner.RestrictedEvery)}
 	}
+	defer q.leave()
+	if known := q.failureOf(o, i.now()); known != nil {
+		return nil, credential.Secret{}, &aside{known.err, known}
+	}
+	until := i.now().Add(o.settings.timeout)
 	var minted *token
+	var err error
 	for range maxAsks {
-		minted, err = s.askInTurn(ctx, i, o, access)
-		if o.ahead || !isKind(err, fault.RateLimited) || isInherited(err) {
+		again := err
+		minted, err = s.askInTurn(ctx, i, o, q, until)
+		if again != nil && isAside(err) {
+			err = again // Amazon's own words
+		}
+		if !isKind(err, fault.RateLimited) && !isKind(err, fault.AccessTokenRefused) || isAside(err) || o.ahead {
 			break
 		}
 	}
 	return minted, credential.Secret{}, err
 }
 
-// askInTurn calls Amazon when the rate allows it and there is a slot.
-func (s restrictedSource) askInTurn(ctx context.Context, i *Issuer, o *order, access *Issued) (minted *token, err error) {
-	account := o.account.Name
-	if err := i.awaitQuota(ctx, account, o); err != nil {
+// askInTurn calls Amazon when the rate allows it, before until, and there is a slot.
+func (s restrictedSource) askInTurn(ctx context.Context, i *Issuer, o *order, q *quota, until time.Time) (*token, error) {
+	if _, err := i.accessFor(ctx, o); err != nil {
+		return nil, err // without which it need not stand in line
+	}
+	if err := i.awaitTurn(ctx, o, q, until); err != nil {
 		return nil, err
 	}
+	access, err := i.accessFor(ctx, o)
+	if err != nil {
+		q.giveBack()
+		return nil, err
+	}
+	var minted *token
+	sent := false
 	err = i.call(ctx, o.settings, func(ctx context.Context) (err error) {
-		minted, err = s.ask(ctx, i, o, access)
+		if o.superseded() {
+			return errSuperseded()
+		}
+		sent = true
+		minted, err = s.ask(ctx, i, o, q, access)
 		return err
 	})
-	if isKind(err, fault.RateLimited) {
-		i.quotaOf(account).exhaust(i.now())
+	if !sent {
+		q.giveBack()
 	}
+	i.noteCall(o, q, access, err)
 	if err != nil {
-		return nil, fault.Of(err).OfAccount(account)
+		return nil, fault.Of(err).OfAccount(o.account.Name)
 	}
 	return minted, nil
 }
 
 // ask calls Amazon with an access token of the account.
-func (s restrictedSource) ask(ctx context.Context, i *Issuer, o *order, access *Issued) (*token, error) {
-	if o.superseded() {
-		return nil, errSuperseded()
-	}
+func (s restrictedSource) ask(ctx context.Context, i *Issuer, o *order, q *quota, access *Issued) (*token, error) {
 	start := i.now()
-	answer, err := i.spapi.RestrictedDataToken(ctx, access.Endpoint, access.AccessToken, s.request)
+	answer, err := i.spapi.RestrictedDataToken(ctx, access.Endpoint, access.AccessToken, s.request, func() { q.charge(i.now()) })
 	if err != nil {
 		return nil, err
 	}
 	i.logger.Debug("got a restricted data token of an account", "account", o.account.Name, "resources", len(s.request.RestrictedResources), "request_id", answer.RequestID)
 	return &token{
 		AccessToken: answer.Token, ExpiresAt: start.Add(answer.Lifetime), IssuedAt: start, Lifetime: answer.Lifetime,
-		// Of the account as it was when the access token was issued: it may have
-		// changed since it was read here.
-		accountGeneration: access.Account.Generation, configGeneration: o.settings.generation,
+		accountGeneration: o.account.Generation, configGeneration: o.settings.generation, endpoint: access.Endpoint,
 	}, nil
 }
 
-func (restrictedSource) failed() string { return "no restricted data token of an account" }
-
-// inherited is a failure that came before the call it was for: whoever failed
-// remembers and logs it.
-type inherited struct{ error }
-
-func (e *inherited) Unwrap() error { return e.error }
-
-func isInherited(err error) bool {
-	_, ok := errors.AsType[*inherited](err)
-	return ok
-}
-
-// quota is what Amazon gives an application for one account.
-type quota struct{ *rate.Limiter }
-
-func (i *Issuer) quotaOf(account string) quota {
-	if known, ok := i.quotas.Load(account); ok {
-		return known.(quota)
+// accessFor is an access token of the account as the order has it, from storage:
+// memory may still have it as it was before a change.
+func (i *Issuer) accessFor(ctx context.Context, o *order) (*Issued, error) {
+	const looks = 2
+	name := o.account.Name
+	for range looks {
+		access, err := i.Token(ctx, name, 0)
+		if err != nil {
+			before := &aside{err: err}
+			if known, ok := i.records.Load(name); ok {
+				before.failure = known.(*record).state().failure // it is remembered here as long as there
+			}
+			return nil, before
+		}
+		if access.Account.Generation == o.account.Generation {
+			return access, nil
+		}
+		i.Invalidate(store.PrefixAccount + name)
 	}
-	known, _ := i.quotas.LoadOrStore(account, quota{rate.NewLimiter(rate.Every(sellingpartner.RestrictedEvery), sellingpartner.RestrictedBurst)})
-	return known.(quota)
+	return nil, &aside{err: &fault.Error{Kind: fault.Unavailable, Account: name, Message: "the account is being changed"}}
 }
 
-// exhaust takes what is left, where Amazon says that nothing is.
-func (q quota) exhaust(now time.Time) {
-	if rest := int(q.TokensAt(now)); rest > 0 {
-		q.AllowN(now, rest)
-	}
-}
-
-// awaitQuota waits until Amazon may be asked for a restricted data token of an
+// awaitTurn waits until Amazon may be asked for a restricted data token of an
 // account. It has no slot while it waits, and does not wait ahead of need: the
 // renewals of other accounts would wait, too.
-func (i *Issuer) awaitQuota(ctx context.Context, account string, o *order) error {
-	now := i.now()
-	reserved := i.quotaOf(account).ReserveN(now, 1)
-	wait := reserved.DelayFrom(now)
-	if wait > 0 && (o.ahead || wait > o.settings.timeout) {
-		reserved.CancelAt(now)
-		limited := &fault.Error{
-			Kind: fault.RateLimited, Account: account, RetryAfter: wait,
-			Message: fmt.Sprintf("Amazon gives one restricted data token a second of an account, beyond %d at once, and the next is free in %s only", sellingpartner.RestrictedBurst, wait.Round(time.Second/10)),
-		}
-		if o.ahead {
-			return limited
-		}
-		return &inherited{limited} // another read may have more luck
+func (i *Issuer) awaitTurn(ctx context.Context, o *order, q *quota, until time.Time) error {
+	account, patience := o.account.Name, until.Sub(i.now())
+	if o.ahead {
+		patience = 0
+	}
+	wait, ok := q.take(i.now, patience)
+	switch {
+	case !ok && o.ahead:
+		err := limited(account, wait)
+		return &aside{err, &failure{
+			err: err, until: i.now().Add(max(wait, firstBackoff)), aheadOnly: true,
+			accountGeneration: o.account.Generation, configGeneration: o.settings.generation,
+		}}
+	case !ok:
+		return &aside{err: limited(account, wait)} // another read may have more luck
+	case wait == 0:
+		return nil
 	}
 	select {
 	case <-i.after(wait):
 		return nil
+	case <-o.abandoned:
 	case <-ctx.Done():
-		return &fault.Error{Kind: fault.Canceled, Account: account, Message: "the exchange was canceled"}
 	}
+	q.giveBack()
+	return errSuperseded()
+}
+
+// noteCall draws from a call what counts for all restricted data tokens of the
+// account.
+func (i *Issuer) noteCall(o *order, q *quota, access *Issued, err error) {
+	if err == nil {
+		q.remember(nil)
+		return
+	}
+	failed, now := fault.Of(err), i.now()
+	switch failed.Kind {
+	case fault.RateLimited:
+		q.exhaust(now, failed.RetryAfter)
+	case fault.AccessTokenRefused:
+		i.Retire(o.account.Name, access.AccessToken)
+	case fault.Unavailable: // whatever was asked for
+		count := 1
+		if before := q.last(); before != nil && before.accountGeneration == o.account.Generation {
+			count = before.count + 1
+		}
+		q.remember(&failure{
+			err: failed, count: count, until: now.Add(backoff(failed, count, i.jitter())),
+			accountGeneration: o.account.Generation, configGeneration: o.settings.generation,
+		})
+	}
+}
+
+func (restrictedSource) failed() string { return "no restricted data token of an account" }
+
+// aside is a failure that is not of the call it was for, but of what comes before:
+// it is logged where it was found. failure, if not nil, is what is remembered of it.
+type aside struct {
+	err     error
+	failure *failure
+}
+
+func (e *aside) Error() string { return e.err.Error() }
+func (e *aside) Unwrap() error { return e.err }
+
+// isAheadOnly reports whether a renewal gave up what a reader may still have.
+func isAheadOnly(err error) bool {
+	before, ok := errors.AsType[*aside](err)
+	return ok && before.failure != nil && before.failure.aheadOnly
+}
+
+func isAside(err error) bool {
+	_, ok := errors.AsType[*aside](err)
+	return ok
 }
 
 // makeRoom keeps memory bounded: where there are too many tokens, the one that

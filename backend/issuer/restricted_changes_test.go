@@ -164,6 +164,22 @@ func TestAccountChangedWhileARestrictedTokenIsAskedFor(t *testing.T) {
 	require.Len(t, bodies, 2)
 }
 
+// A token of an account that storage has, and memory not yet, is asked for with an
+// access token of that account.
+func TestMemoryBehindStorage(t *testing.T) {
+	t.Parallel()
+	h := newRestrictedHarness(t)
+	h.token("acme")
+	require.NoError(t, h.store.UpdateAccount(t.Context(), "acme", func(a *store.Account) (*store.Account, error) {
+		a.Region, a.Generation = "eu", store.NewID()
+		return a, nil
+	}, func(*store.Account) {}))
+	issued, _ := h.restricted(shipping("acme"))
+	require.Equal(t, "eu", issued.Region)
+	require.Equal(t, 2, h.amazon.Exchanges("acme"))
+	require.Equal(t, 1, h.amazon.RestrictedCalls("acme"))
+}
+
 func TestRoleThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)

@@ -13,6 +13,7 @@ import (
 	"vault-plugin-secrets-spapi/backend/credential"
 	"vault-plugin-secrets-spapi/backend/fault"
 	"vault-plugin-secrets-spapi/backend/issuer"
+	"vault-plugin-secrets-spapi/backend/lwa"
 	"vault-plugin-secrets-spapi/backend/store"
 )
 
@@ -79,8 +80,14 @@ func TestReadersBeyondTheRate(t *testing.T) {
 	close(gate)
 	require.NoError(t, <-done)
 	require.NoError(t, <-done)
-	h.clock.Advance(time.Second)
-	h.restricted(document("c")) // which was not held against it
+	var waited time.Duration
+	h.after = func(d time.Duration) <-chan time.Time {
+		waited += d
+		h.clock.Advance(d)
+		return gate
+	}
+	h.restricted(document("c")) // which is not held against it
+	require.Equal(t, time.Second, waited, "nor is its place in the line, which it did not take")
 }
 
 // When Amazon says that the rate is exhausted, nothing more is asked for the
@@ -141,15 +148,59 @@ func TestRenewalBeyondTheRate(t *testing.T) {
 	}
 	h.restricted(shipping("acme"))
 	h.Settle()
-	later, _ := h.restricted(shipping("acme"))
-	require.Equal(t, fault.RateLimited, later.Failure.Kind)
-	require.False(t, later.Stale)
+	storage := h.storage.calls.Load()
+	for range 10 {
+		later, _ := h.restricted(shipping("acme"))
+		require.Nil(t, later.Failure, "nothing is wrong")
+	}
+	h.Settle()
+	require.Equal(t, storage, h.storage.calls.Load(), "nor is it tried at each read")
+	require.Equal(t, 11, h.amazon.RestrictedCalls("acme"))
 	h.clock.Advance(2 * time.Second)
 	h.restricted(shipping("acme"))
 	h.Settle()
-	later, _ = h.restricted(shipping("acme"))
-	require.Nil(t, later.Failure)
 	require.Equal(t, 12, h.amazon.RestrictedCalls("acme"))
+
+	// Nor does it ask again where Amazon counts otherwise.
+	h.amazon.SetRestrictedQuota(time.Hour, 1)
+	h.clock.Advance(25 * time.Minute)
+	h.token("acme")
+	h.restricted(document("last"))
+	h.Settle()
+	calls := h.amazon.RestrictedCalls("acme")
+	h.restricted(shipping("acme"))
+	h.Settle()
+	h.clock.Advance(2 * time.Minute)
+	h.restricted(shipping("acme"))
+	h.Settle()
+	require.Equal(t, calls+2, h.amazon.RestrictedCalls("acme"))
+}
+
+// What nobody wants any more, when its turn comes, is not asked for.
+func TestAccountChangedWhileARestrictedTokenWaits(t *testing.T) {
+	t.Parallel()
+	h := newRestrictedHarness(t)
+	for n := range 10 {
+		h.restricted(document(strconv.Itoa(n)))
+	}
+	waiting, gate := make(chan time.Duration, 100), make(chan time.Time)
+	h.after = func(d time.Duration) <-chan time.Time {
+		waiting <- d
+		return gate
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.Restricted(h.context(), document("a"))
+		done <- err
+	}()
+	require.Equal(t, time.Second, <-waiting)
+	h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Region = "eu" })
+	require.Equal(t, time.Second, <-waiting, "the reader asks for another, in the same place of the line")
+	h.clock.Advance(time.Second)
+	close(gate)
+	require.NoError(t, <-done)
+	h.Settle()
+	require.Equal(t, 11, h.amazon.RestrictedCalls("acme"))
 }
 
 func TestRetiredRestrictedTokens(t *testing.T) {
@@ -172,14 +223,16 @@ func TestRetiredRestrictedTokens(t *testing.T) {
 func TestTooManyRestrictedTokens(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)
-	h.LimitDerivations(3)
+	scope := h.grantless(lwa.ScopeNotifications)
+	h.LimitDerivations(4)
 	for _, id := range []string{"1", "2", "3"} {
 		h.restricted(document(id))
 		h.clock.Advance(time.Minute)
 	}
-	require.Equal(t, 3, h.Derivations())
+	require.Equal(t, 4, h.Derivations())
 	h.restricted(document("4"))
-	require.Equal(t, 3, h.Derivations())
+	require.Equal(t, 4, h.Derivations())
+	require.True(t, h.grantless(lwa.ScopeNotifications).AccessToken.Equal(scope.AccessToken), "it is none of them")
 	h.restricted(document("2"))
 	require.Equal(t, 4, h.amazon.RestrictedCalls("acme"))
 	h.restricted(document("1"))

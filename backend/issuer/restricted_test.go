@@ -111,6 +111,13 @@ func TestCachedRestrictedTokensCallNobody(t *testing.T) {
 	require.Nil(t, h.CachedRestricted("shipping", "other"))
 	require.Nil(t, h.CachedRestricted("nobody", "acme"))
 	require.Nil(t, h.CachedRestricted("documents", "acme"), "it takes a parameter")
+
+	// A role that asks for the same shares the token, with those whom it allows.
+	h.writeRole("narrow", func(r *store.Role) {
+		r.Resources, r.AllowedAccounts = []store.RestrictedResource{{Method: "GET", Path: addressPath}}, []string{"other"}
+	})
+	require.Equal(t, fault.AccountNotAllowed, h.restrictedFailure(issuer.RestrictedRead{Role: "narrow", Account: "acme"}).Kind)
+	require.Nil(t, h.CachedRestricted("narrow", "acme"))
 }
 
 // What is asked for is what a token is for: path parameters and another role are
@@ -135,6 +142,16 @@ func TestWhatARestrictedTokenIsFor(t *testing.T) {
 	copied, _ := h.restricted(issuer.RestrictedRead{Role: "copy", Account: "acme"})
 	require.True(t, copied.AccessToken.Equal(address.AccessToken))
 	require.Equal(t, 3, h.amazon.RestrictedCalls("acme"))
+
+	two := []store.RestrictedResource{{Method: "GET", Path: "/orders/v0/orders", DataElements: []string{"buyerInfo", "shippingAddress"}}, {Method: "GET", Path: addressPath}}
+	h.writeRole("two", func(r *store.Role) { r.Resources, r.AllowedAccounts = two, []string{"*"} })
+	h.writeRole("turned", func(r *store.Role) {
+		r.Resources = []store.RestrictedResource{two[1], {Method: "GET", Path: "/orders/v0/orders", DataElements: []string{"shippingAddress", "buyerInfo"}}}
+		r.AllowedAccounts = []string{"*"}
+	})
+	both, _ := h.restricted(issuer.RestrictedRead{Role: "two", Account: "acme"})
+	turned, _ := h.restricted(issuer.RestrictedRead{Role: "turned", Account: "acme"})
+	require.True(t, both.AccessToken.Equal(turned.AccessToken), "the order does not matter")
 
 	h.writeRole("delegated", func(r *store.Role) {
 		r.Resources, r.AllowedAccounts, r.TargetApplication = []store.RestrictedResource{{Method: "GET", Path: addressPath}}, []string{"acme"}, "amzn1.sp.solution.other"

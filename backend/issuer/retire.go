@@ -9,7 +9,6 @@ import (
 	"golang.org/x/time/rate"
 
 	"vault-plugin-secrets-spapi/backend/credential"
-	"vault-plugin-secrets-spapi/backend/sellingpartner"
 )
 
 const (
@@ -66,12 +65,7 @@ func (i *Issuer) Tidy() {
 			i.sweep(rec)
 		}
 	})
-	i.quotas.Range(func(account, known any) bool {
-		if known.(quota).TokensAt(now) >= sellingpartner.RestrictedBurst {
-			i.quotas.Delete(account)
-		}
-		return true
-	})
+	i.tidyQuotas(now)
 }
 
 func (r *record) idleAt(now time.Time) bool {

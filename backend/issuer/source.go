@@ -60,9 +60,10 @@ func (i *Issuer) derived(key derivedKey, from source) *record {
 	if known, ok := i.derivations.Load(key); ok {
 		return known.(*record)
 	}
+	i.derivationCount.Add(1) // before: eachOf goes by it
 	known, loaded := i.derivations.LoadOrStore(key, &record{name: key.account, what: key.what, source: from})
-	if !loaded {
-		i.derivationCount.Add(1)
+	if loaded {
+		i.derivationCount.Add(-1)
 	}
 	return known.(*record)
 }

@@ -87,6 +87,7 @@ func (c *Client) AuthorizationCode(ctx context.Context, endpoint string, accessT
 type call struct {
 	method, path string
 	body         []byte // JSON, if there is one
+	repeated     func() // see transport.Answer
 }
 
 // do fails where there is no whole answer.
@@ -95,6 +96,7 @@ func (c *Client) do(ctx context.Context, endpoint string, call call, accessToken
 		return nil, fault.New(fault.EndpointForbidden, "sp_api_endpoint %s", err)
 	}
 	ctx, answer := transport.Record(ctx)
+	answer.Repeated = call.repeated
 	req, err := http.NewRequestWithContext(ctx, call.method, endpoint+call.path, bytes.NewReader(call.body))
 	if err != nil {
 		return nil, fault.New(fault.Internal, "the request to the SP-API could not be made")

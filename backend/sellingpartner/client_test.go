@@ -35,6 +35,7 @@ type fixture struct {
 	amazon      *amazontest.Server
 	client      *sellingpartner.Client
 	accessToken credential.Secret
+	repeated    int
 }
 
 // newFixture has an Amazon that still offers the migration.
@@ -48,7 +49,7 @@ func newFixture(t *testing.T) *fixture {
 	anywhere := func(string) error { return nil }
 	client := sellingpartner.New(sellingpartner.Options{Permit: anywhere, HTTP: transport.Options{RetryWait: time.Microsecond, UserAgent: "test/1"}})
 	t.Cleanup(client.Close)
-	return &fixture{t, amazon, client, migrationToken(t, amazon)}
+	return &fixture{t: t, amazon: amazon, client: client, accessToken: migrationToken(t, amazon)}
 }
 
 // migrationToken is a grantless access token of the migration scope.

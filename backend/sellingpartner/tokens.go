@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"vault-plugin-secrets-spapi/backend/credential"
@@ -59,6 +61,18 @@ func (r RestrictedRequest) Body() []byte {
 	return body.Bytes()
 }
 
+// Normalized is the same request with everything in order.
+func (r RestrictedRequest) Normalized() RestrictedRequest {
+	r.RestrictedResources = slices.Clone(r.RestrictedResources)
+	for at := range r.RestrictedResources {
+		r.RestrictedResources[at].DataElements = slices.Sorted(slices.Values(r.RestrictedResources[at].DataElements))
+	}
+	slices.SortFunc(r.RestrictedResources, func(a, b RestrictedResource) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method), slices.Compare(a.DataElements, b.DataElements))
+	})
+	return r
+}
+
 // RestrictedDataToken is Amazon's answer to a RestrictedRequest.
 type RestrictedDataToken struct {
 	Token     credential.Secret
@@ -67,12 +81,13 @@ type RestrictedDataToken struct {
 }
 
 // RestrictedDataToken asks for a token that opens restricted resources of the
-// account whose access token is given (createRestrictedDataToken). An answer that
-// refuses what is asked for is fault.InvalidResources.
+// account whose access token is given (createRestrictedDataToken). repeated runs
+// before each call to Amazon after the first. An answer that refuses what is asked
+// for is fault.InvalidResources.
 // Source: selling-partner-api-models, Tokens API.
-func (c *Client) RestrictedDataToken(ctx context.Context, endpoint string, accessToken credential.Secret, request RestrictedRequest) (RestrictedDataToken, error) {
+func (c *Client) RestrictedDataToken(ctx context.Context, endpoint string, accessToken credential.Secret, request RestrictedRequest, repeated func()) (RestrictedDataToken, error) {
 	scrub := transport.NewScrubber(accessToken)
-	answer, err := c.do(ctx, endpoint, call{method: http.MethodPost, path: restrictedDataTokenPath, body: request.Body()}, accessToken)
+	answer, err := c.do(ctx, endpoint, call{method: http.MethodPost, path: restrictedDataTokenPath, body: request.Body(), repeated: repeated}, accessToken)
 	if err != nil {
 		return RestrictedDataToken{}, err
 	}
@@ -96,15 +111,20 @@ func (c *Client) RestrictedDataToken(ctx context.Context, endpoint string, acces
 	return RestrictedDataToken{Token: credential.New(body.Token), Lifetime: lifetime, RequestID: answer.RequestID()}, nil
 }
 
-// resourcesRefused decides what a failed createRestrictedDataToken means. 400 and
-// 403 are what Amazon answers to a path that it does not know, and to an
-// application without the role for it.
+// resourcesRefused decides what a failed createRestrictedDataToken means. What
+// Amazon calls unauthorized is about the access token, if it says so, and else about
+// nothing certain: the application lacks a role, or many calls fail so for a while.
+// Source: SP-API documentation, "SP-API errors", and users' reports.
 func resourcesRefused(answer *transport.Answer, scrub transport.Scrubber) *fault.Error {
 	refused := refusalOf(answer)
 	kind, message := answer.Kind(), "Amazon failed"
 	switch {
 	case kind == fault.RateLimited:
 		message = "Amazon asks to slow down"
+	case answer.IsRefusal() && refused.Code == "Unauthorized" && strings.Contains(strings.ToLower(refused.Details), "access token"):
+		kind, message = fault.AccessTokenRefused, "Amazon refuses the access token"
+	case answer.IsRefusal() && refused.Code == "Unauthorized":
+		kind, message = fault.AccessDenied, "Amazon denies access"
 	case answer.Status == http.StatusBadRequest, answer.Status == http.StatusForbidden:
 		kind, message = fault.InvalidResources, "Amazon refuses the restricted resources"
 	case kind == fault.BadAnswer:

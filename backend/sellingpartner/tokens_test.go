@@ -49,7 +49,7 @@ func (f *fixture) restricted(limit time.Duration, request sellingpartner.Restric
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), limit)
 	defer cancel()
-	token, err := f.client.RestrictedDataToken(ctx, f.amazon.SPAPIEndpoint(), f.accessToken, request)
+	token, err := f.client.RestrictedDataToken(ctx, f.amazon.SPAPIEndpoint(), f.accessToken, request, func() { f.repeated++ })
 	if err == nil {
 		return token, nil
 	}
@@ -120,6 +120,11 @@ func TestRefusedResources(t *testing.T) {
 	require.Contains(t, err.Error(), "InvalidInput: Application does not have access to one or more requested data elements: [buyerInfo]")
 	require.Regexp(t, `HTTP 400, request id [0-9a-f-]+`, err.Error())
 
+	f.accessToken = credential.New("Atza|garbled")
+	_, err = f.restricted(time.Minute, addresses())
+	require.Equal(t, fault.AccessTokenRefused, err.Kind)
+	require.Contains(t, err.Error(), "revoked, malformed or invalid")
+
 	f.client = sellingpartner.New(sellingpartner.Options{Permit: func(string) error { return errors.New("is not allowed") }})
 	_, err = f.restricted(time.Minute, addresses())
 	require.Equal(t, fault.EndpointForbidden, err.Kind)
@@ -129,7 +134,7 @@ func TestRefusedResources(t *testing.T) {
 func TestFaultsOfTheTokensAPI(t *testing.T) {
 	t.Parallel()
 	here := map[amazontest.FaultKind]fault.Kind{
-		amazontest.FaultBadRequestNotJSON: fault.InvalidResources, amazontest.FaultForbidden: fault.InvalidResources, amazontest.FaultEcho: fault.InvalidResources,
+		amazontest.FaultBadRequestNotJSON: fault.InvalidResources, amazontest.FaultForbidden: fault.AccessDenied, amazontest.FaultEcho: fault.InvalidResources,
 		amazontest.FaultExpiresInString: succeeded, amazontest.FaultExpiresInHuge: succeeded, amazontest.FaultExpiresInOverflow: succeeded,
 	}
 	for _, kind := range amazontest.RestrictedFaults() {
@@ -153,6 +158,7 @@ func TestFaultsOfTheTokensAPI(t *testing.T) {
 			f.amazon.SetSellingPartnerFault(send)
 			token, err := f.restricted(limit, addresses())
 			require.Len(t, f.amazon.RestrictedBodies(), want.calls)
+			require.Equal(t, want.calls-1, f.repeated, "each repetition is told")
 			require.Zero(t, f.amazon.RedirectsFollowed())
 			if want.kind == succeeded {
 				require.Nil(t, err)
@@ -163,6 +169,21 @@ func TestFaultsOfTheTokensAPI(t *testing.T) {
 			require.Equal(t, want.kind, err.Kind, err)
 		})
 	}
+}
+
+func TestNormalizedRequests(t *testing.T) {
+	t.Parallel()
+	resource := func(method, path string, dataElements ...string) sellingpartner.RestrictedResource {
+		return sellingpartner.RestrictedResource{Method: method, Path: path, DataElements: dataElements}
+	}
+	given := sellingpartner.RestrictedRequest{RestrictedResources: []sellingpartner.RestrictedResource{
+		resource("GET", "/b"), resource("GET", "/a", "shippingAddress", "buyerInfo"), resource("DELETE", "/b"), resource("GET", "/a", "buyerInfo"),
+	}}
+	before := string(given.Body())
+	require.Equal(t, []sellingpartner.RestrictedResource{
+		resource("GET", "/a", "buyerInfo"), resource("GET", "/a", "buyerInfo", "shippingAddress"), resource("DELETE", "/b"), resource("GET", "/b"),
+	}, given.Normalized().RestrictedResources)
+	require.Equal(t, before, string(given.Body()), "the request stays as it is")
 }
 
 func TestPlaceholders(t *testing.T) {

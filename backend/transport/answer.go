@@ -25,7 +25,10 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	// Repeated, if not nil, runs before the call is sent another time.
+	Repeated func()
 
+	attempts  int
 	oversized bool
 	once      bool        // not to be repeated once it was sent
 	sent      atomic.Bool // it may have reached Amazon
@@ -55,6 +58,9 @@ func answerFrom(ctx context.Context) *Answer {
 }
 
 func (a *Answer) forget() {
+	if a.attempts++; a.attempts > 1 && a.Repeated != nil {
+		a.Repeated()
+	}
 	a.Status, a.Header, a.Body, a.oversized = 0, nil, nil, false
 	a.sent.Store(false)
 }

@@ -60,7 +60,7 @@ async function requestToken({account, scope}) {
       headers: [['content-type', 'application/json'], requestHeader],
       body: JSON.stringify(grant),
       redirect: 'error',
-      signal: AbortSignal.timeout(65_000), // Vault takes request_timeout at most, 10 s by default.
+      signal: AbortSignal.timeout(65_000), // Vault takes request_timeout, 10 s by default, twice at most.
     })
     text = await response.text()
   } catch (error) {

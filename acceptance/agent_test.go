@@ -143,20 +143,26 @@ func (m *mount) checkAgent(t *testing.T, setup agentSetup, tokens int) {
 // nextRendered waits until the file holds another token than the previous one.
 func nextRendered(t *testing.T, path, previous string) string {
 	t.Helper()
+	return fmt.Sprint(nextRendering(t, path, "access_token", previous)["access_token"])
+}
+
+// nextRendering is what an agent renders next, with another token in this member.
+func nextRendering(t *testing.T, path, member, previous string) map[string]any {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*agentLifetime)
 	defer cancel()
-	var rendered struct {
-		AccessToken string `json:"access_token"`
-	}
+	var rendered map[string]any
 	require.NoError(t, vaulttest.WaitFor(ctx, "the agent to render", func() (bool, error) {
 		content, err := os.ReadFile(path)
 		if os.IsNotExist(err) || len(content) == 0 {
 			return false, nil
 		}
+		rendered = nil
 		if err := errors.Join(err, json.Unmarshal(content, &rendered)); err != nil {
 			return false, err
 		}
-		return rendered.AccessToken != previous, nil
+		return rendered[member] != previous, nil
 	}))
-	return rendered.AccessToken
+	require.NotEmpty(t, rendered[member])
+	return rendered
 }

@@ -4,9 +4,8 @@
 package acceptance_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"vault-plugin-secrets-spapi/internal/amazontest"
-	"vault-plugin-secrets-spapi/internal/vaulttest"
 )
 
 // derivedRead is a read of a token that is not an access token of an account.
@@ -271,24 +269,9 @@ func (m *mount) restrictedAgent(t *testing.T) agentSetup {
 // nextRestricted is nextRendered for a restricted data token.
 func nextRestricted(t *testing.T, path, previous string) string {
 	t.Helper()
-	var rendered struct {
-		Token     string    `json:"restricted_data_token"`
-		ExpiresAt time.Time `json:"expires_at"`
-		Endpoint  string    `json:"endpoint"`
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*agentLifetime)
-	defer cancel()
-	require.NoError(t, vaulttest.WaitFor(ctx, "the agent to render", func() (bool, error) {
-		content, err := os.ReadFile(path)
-		if os.IsNotExist(err) || len(content) == 0 {
-			return false, nil
-		}
-		if err := errors.Join(err, json.Unmarshal(content, &rendered)); err != nil {
-			return false, err
-		}
-		return rendered.Token != previous, nil
-	}))
-	require.NotEmpty(t, rendered.Endpoint)
-	require.False(t, rendered.ExpiresAt.IsZero())
-	return rendered.Token
+	rendered := nextRendering(t, path, "restricted_data_token", previous)
+	require.NotEmpty(t, rendered["endpoint"])
+	_, err := time.Parse(time.RFC3339, fmt.Sprint(rendered["expires_at"]))
+	require.NoError(t, err)
+	return fmt.Sprint(rendered["restricted_data_token"])
 }

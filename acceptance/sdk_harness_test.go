@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -58,11 +57,8 @@ func (m *mount) behindProxy(t *testing.T, policy, listener string) *proxied {
 // sdkClient is Node.js with one client of the SP-API, which knows where the proxy
 // is and the name of an account, and nothing secret.
 type sdkClient struct {
-	cmd            *exec.Cmd
-	stdin          io.WriteCloser
-	stdout, stderr transcript
-	ended          chan struct{} // closed when it has
-	orders         int
+	piped
+	orders int
 }
 
 // sdkAnswer is what came of an order, and what was asked of Vault for it.
@@ -88,21 +84,13 @@ func (p *proxied) startClient(t *testing.T, name, account string) *sdkClient {
 	if !strings.HasSuffix(name, " with hook") && name != plainHTTPS {
 		args = append(args, "--require", "../examples/sdks/node/lwa-through-vault.cjs")
 	}
-	c := &sdkClient{ended: make(chan struct{})}
-	c.cmd = exec.CommandContext(t.Context(), node, append(args, "sdk/client.cjs", name, account)...)
-	c.cmd.Env = []string{
+	cmd := exec.CommandContext(t.Context(), node, append(args, "sdk/client.cjs", name, account)...)
+	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "NODE_PATH=" + packages,
 		"SPAPI_LWA_URL=http://" + p.address + "/v1/" + p.path + "/lwa", "SIMULATED_SP_API=" + p.amazon.SPAPIEndpoint(),
 	}
-	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
-	c.stdin, err = c.cmd.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, c.cmd.Start())
-	go func() {
-		_ = c.cmd.Wait() // ProcessState says how it ended.
-		close(c.ended)
-	}()
-	t.Cleanup(func() { <-c.ended })
+	c := &sdkClient{}
+	c.start(t, cmd)
 	return c
 }
 

@@ -19,11 +19,30 @@ import (
 )
 
 // control is a run of spapictl.
-type control struct {
+type control struct{ piped }
+
+// piped is a program that runs, with pipes to and from it.
+type piped struct {
 	cmd            *exec.Cmd
 	stdin          io.WriteCloser
 	stdout, stderr transcript
 	ended          chan struct{} // closed when it has
+}
+
+// start starts it. It has to be killed if it still runs when the test ends.
+func (p *piped) start(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	p.cmd, p.ended = cmd, make(chan struct{})
+	cmd.Stdout, cmd.Stderr = &p.stdout, &p.stderr
+	var err error
+	p.stdin, err = cmd.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	go func() {
+		_ = cmd.Wait() // ProcessState says how it ended.
+		close(p.ended)
+	}()
+	t.Cleanup(func() { <-p.ended })
 }
 
 // transcript is a buffer that can be read while it is written.
@@ -51,17 +70,10 @@ func (m *mount) startControl(t *testing.T, token string, args ...string) *contro
 	path, err := controlBinary(t.Context())
 	require.NoError(t, err)
 	// The environment is that of the vault program.
-	c := &control{cmd: m.stage.Command(t.Context(), token), ended: make(chan struct{})}
-	c.cmd.Path, c.cmd.Args = path, append([]string{path, "-mount=" + m.path}, args...)
-	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
-	c.stdin, err = c.cmd.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, c.cmd.Start())
-	go func() {
-		_ = c.cmd.Wait() // ProcessState says how it ended.
-		close(c.ended)
-	}()
-	t.Cleanup(func() { <-c.ended })
+	cmd := m.stage.Command(t.Context(), token)
+	cmd.Path, cmd.Args = path, append([]string{path, "-mount=" + m.path}, args...)
+	c := &control{}
+	c.start(t, cmd)
 	return c
 }
 

@@ -152,7 +152,7 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 		if again != nil && isAside(err) {
 			err = again // Amazon's own words
 		}
-		if !isKind(err, fault.RateLimited) && !isKind(err, fault.AccessTokenRefused) || isAside(err) || o.ahead {
+		if !isKind(err, fault.RateLimited) && !isKind(err, fault.AccessTokenRefused) || isAside(err) {
 			break
 		}
 	}

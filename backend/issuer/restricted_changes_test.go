@@ -57,11 +57,7 @@ func TestRoleChangedMidFlight(t *testing.T) {
 			t.Parallel()
 			h := newRestrictedHarness(t)
 			release := h.amazon.HoldSellingPartner()
-			done := make(chan result, 1)
-			go func() {
-				issued, err := h.Restricted(h.context(), shipping("acme"))
-				done <- result{issued, err}
-			}()
+			done := h.reading(shipping("acme"))
 			require.NoError(t, h.amazon.WaitSellingPartnerInFlight(h.context(), 1))
 			c.change(h)
 			release()
@@ -147,11 +143,7 @@ func TestAccountChangedWhileARestrictedTokenIsAskedFor(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)
 	release := h.amazon.HoldSellingPartner()
-	done := make(chan result, 1)
-	go func() {
-		issued, err := h.Restricted(h.context(), shipping("acme"))
-		done <- result{issued, err}
-	}()
+	done := h.reading(shipping("acme"))
 	require.NoError(t, h.amazon.WaitSellingPartnerInFlight(h.context(), 1))
 	h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Region = "eu" })
 	require.NoError(t, h.amazon.WaitSellingPartnerInFlight(h.context(), 2))

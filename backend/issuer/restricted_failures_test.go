@@ -56,14 +56,9 @@ func scripted(t *testing.T, script ...*fault.Error) (*harness, *scriptedSP) {
 	spapi := &scriptedSP{script: script}
 	h.Issuer = issuer.New(issuer.Options{
 		Store: h.store, LWA: h.lwa, SellingPartner: spapi, PermitEndpoint: h.permit, Logger: hclog.NewNullLogger(),
-		Now: h.clock.Now, Jitter: func() float64 { return 1 },
-		After: func(d time.Duration) <-chan time.Time {
-			h.clock.Advance(d)
-			done := make(chan time.Time)
-			close(done)
-			return done
-		},
+		Now: h.clock.Now, Jitter: func() float64 { return 1 }, After: func(d time.Duration) <-chan time.Time { return h.after(d) },
 	})
+	h.noteWaits()
 	return h, spapi
 }
 
@@ -175,18 +170,11 @@ func TestRepetitionsCount(t *testing.T) {
 	require.Equal(t, 3, h.amazon.RestrictedCalls("acme"))
 	h.amazon.ClearFaults()
 	h.clock.Advance(1100 * time.Millisecond)
-	var waited []time.Duration
-	h.after = func(d time.Duration) <-chan time.Time {
-		waited = append(waited, d)
-		h.clock.Advance(d)
-		done := make(chan time.Time)
-		close(done)
-		return done
-	}
+	waited := h.noteWaits()
 	for n := range 9 {
 		h.restricted(document(strconv.Itoa(n + 2)))
 	}
-	require.Equal(t, []time.Duration{900 * time.Millisecond}, waited)
+	require.Equal(t, []time.Duration{900 * time.Millisecond}, *waited)
 }
 
 // While an account's access token cannot be had, reads of its restricted data
@@ -242,11 +230,7 @@ func TestAnotherEndpointMidFlight(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)
 	release := h.amazon.HoldSellingPartner()
-	done := make(chan result, 1)
-	go func() {
-		issued, err := h.Restricted(h.context(), shipping("acme"))
-		done <- result{issued, err}
-	}()
+	done := h.reading(shipping("acme"))
 	require.NoError(t, h.amazon.WaitSellingPartnerInFlight(h.context(), 1))
 	elsewhere := strings.Replace(h.amazon.URL(), "127.0.0.1", "localhost", 1)
 	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.SPAPIEndpoint = elsewhere })
@@ -268,19 +252,12 @@ func TestReaderBehindARenewalThatGaveUp(t *testing.T) {
 	}
 	h.restricted(shipping("acme"))
 	h.Settle()
-	var waited time.Duration
-	h.after = func(d time.Duration) <-chan time.Time {
-		waited += d
-		h.clock.Advance(d)
-		done := make(chan time.Time)
-		close(done)
-		return done
-	}
+	waited := h.noteWaits()
 	issued, err := h.Restricted(h.context(), issuer.RestrictedRead{Role: "shipping", Account: "acme", MinTTL: 50 * time.Minute})
 	require.NoError(t, err)
 	require.False(t, issued.Stale)
 	require.Greater(t, issued.Left, 59*time.Minute)
-	require.Equal(t, time.Second, waited)
+	require.Equal(t, []time.Duration{time.Second}, *waited)
 }
 
 // An account whose exchanges hang keeps no more than its share of what may be asked

@@ -20,23 +20,14 @@ import (
 func TestRateOfRestrictedTokens(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)
-	var waited []time.Duration
-	h.after = func(d time.Duration) <-chan time.Time {
-		if d > 0 {
-			waited = append(waited, d)
-			h.clock.Advance(d)
-		}
-		done := make(chan time.Time)
-		close(done)
-		return done
-	}
+	waited := h.noteWaits()
 	for n := range 13 {
 		h.restricted(document(strconv.Itoa(n)))
 	}
-	require.Equal(t, []time.Duration{time.Second, time.Second, time.Second}, waited, "10 at once, then one a second")
+	require.Equal(t, []time.Duration{time.Second, time.Second, time.Second}, *waited, "10 at once, then one a second")
 	h.authorize("other")
 	h.restricted(shipping("other"))
-	require.Len(t, waited, 3, "the rate is an account's own")
+	require.Len(t, *waited, 3, "the rate is an account's own")
 	require.Equal(t, 13, h.amazon.RestrictedCalls("acme"), "none was refused by Amazon")
 	require.Equal(t, 2, h.Quotas())
 	h.clock.Advance(time.Minute)
@@ -80,14 +71,9 @@ func TestReadersBeyondTheRate(t *testing.T) {
 	close(gate)
 	require.NoError(t, <-done)
 	require.NoError(t, <-done)
-	var waited time.Duration
-	h.after = func(d time.Duration) <-chan time.Time {
-		waited += d
-		h.clock.Advance(d)
-		return gate
-	}
+	waited := h.noteWaits()
 	h.restricted(document("c")) // which is not held against it
-	require.Equal(t, time.Second, waited, "nor is its place in the line, which it did not take")
+	require.Equal(t, []time.Duration{time.Second}, *waited, "nor is its place in the line, which it did not take")
 }
 
 // When Amazon says that the rate is exhausted, nothing more is asked for the
@@ -96,19 +82,12 @@ func TestAmazonSaysThatTheRateIsExhausted(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)
 	h.amazon.SetRestrictedQuota(time.Second, 1)
-	var waited time.Duration
-	h.after = func(d time.Duration) <-chan time.Time {
-		waited += d
-		h.clock.Advance(d)
-		done := make(chan time.Time)
-		close(done)
-		return done
-	}
+	waited := h.noteWaits()
 	h.restricted(document("1"))
-	require.Zero(t, waited)
+	require.Empty(t, *waited)
 	h.restricted(document("2"))
 	require.Equal(t, 3, h.amazon.RestrictedCalls("acme"), "asked once more, after a wait")
-	require.Equal(t, time.Second, waited)
+	require.Equal(t, []time.Duration{time.Second}, *waited)
 	h.restricted(document("3"))
 	require.Equal(t, 4, h.amazon.RestrictedCalls("acme"), "after a wait of ours, not a refusal of Amazon's")
 

@@ -70,6 +70,29 @@ func (h *harness) restrictedFailure(read issuer.RestrictedRead) fault.Error {
 	return *fault.Of(err)
 }
 
+// reading starts a read.
+func (h *harness) reading(read issuer.RestrictedRead) <-chan result {
+	done := make(chan result, 1)
+	go func() {
+		issued, err := h.Restricted(h.context(), read)
+		done <- result{issued, err}
+	}()
+	return done
+}
+
+// noteWaits has each wait for Amazon's rate end at once, with the clock put ahead.
+func (h *harness) noteWaits() *[]time.Duration {
+	var waited []time.Duration
+	over := make(chan time.Time)
+	close(over)
+	h.after = func(d time.Duration) <-chan time.Time {
+		h.clock.Advance(d)
+		waited = append(waited, d)
+		return over
+	}
+	return &waited
+}
+
 func TestManyReadersOfARestrictedToken(t *testing.T) {
 	t.Parallel()
 	h := newRestrictedHarness(t)

@@ -55,9 +55,15 @@ func newFixture(t *testing.T) *fixture {
 // migrationToken is a grantless access token of the migration scope.
 func migrationToken(t *testing.T, amazon *amazontest.Server) credential.Secret {
 	t.Helper()
-	resp, err := http.PostForm(amazon.LWAEndpoint(), url.Values{
-		"grant_type": {"client_credentials"}, "scope": {"sellingpartnerapi::migration"}, "client_id": {clientID}, "client_secret": {clientSecret},
-	})
+	return accessToken(t, amazon, url.Values{"grant_type": {"client_credentials"}, "scope": {"sellingpartnerapi::migration"}})
+}
+
+// accessToken asks for one.
+func accessToken(t *testing.T, amazon *amazontest.Server, grant url.Values) credential.Secret {
+	t.Helper()
+	grant.Set("client_id", clientID)
+	grant.Set("client_secret", clientSecret)
+	resp, err := http.PostForm(amazon.LWAEndpoint(), grant)
 	require.NoError(t, err)
 	defer func() { _ = resp.Body.Close() }()
 	var answer struct {

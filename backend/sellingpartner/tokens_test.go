@@ -5,9 +5,7 @@ package sellingpartner_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -31,17 +29,7 @@ func addresses() sellingpartner.RestrictedRequest {
 func newTokenFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := newFixture(t)
-	f.amazon.Authorize(clientID, "acme")
-	resp, err := http.PostForm(f.amazon.LWAEndpoint(), url.Values{
-		"grant_type": {"refresh_token"}, "refresh_token": {f.amazon.Authorize(clientID, "acme")}, "client_id": {clientID}, "client_secret": {clientSecret},
-	})
-	require.NoError(t, err)
-	defer func() { _ = resp.Body.Close() }()
-	var answer struct {
-		AccessToken string `json:"access_token"`
-	}
-	require.NoError(t, json.NewDecoder(resp.Body).Decode(&answer))
-	f.accessToken = credential.New(answer.AccessToken)
+	f.accessToken = accessToken(t, f.amazon, url.Values{"grant_type": {"refresh_token"}, "refresh_token": {f.amazon.Authorize(clientID, "acme")}})
 	return f
 }
 

@@ -182,14 +182,15 @@ func (s restrictedSource) askInTurn(ctx context.Context, i *Issuer, o *order, q 
 		minted, err = s.ask(ctx, i, o, q, access)
 		return err
 	})
-	if !sent {
+	if err != nil {
+		err = fault.Of(err).OfAccount(o.account.Name)
+	}
+	if sent {
+		i.noteCall(o, q, access, err)
+	} else {
 		q.giveBack()
 	}
-	i.noteCall(o, q, access, err)
-	if err != nil {
-		return nil, fault.Of(err).OfAccount(o.account.Name)
-	}
-	return minted, nil
+	return minted, err
 }
 
 // ask calls Amazon with an access token of the account.

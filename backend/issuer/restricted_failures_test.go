@@ -28,6 +28,8 @@ type scriptedSP struct {
 	mu     sync.Mutex
 	script []*fault.Error
 	calls  []scriptedCall
+	// gate, if not nil, lets no call end before it is closed; held tells of the first.
+	held, gate chan struct{}
 }
 
 type scriptedCall struct{ endpoint, accessToken string }
@@ -37,6 +39,13 @@ func (*scriptedSP) AuthorizationCode(context.Context, string, credential.Secret,
 }
 
 func (s *scriptedSP) RestrictedDataToken(_ context.Context, endpoint string, accessToken credential.Secret, _ sellingpartner.RestrictedRequest, _ func()) (sellingpartner.RestrictedDataToken, error) {
+	if s.gate != nil {
+		select {
+		case s.held <- struct{}{}:
+		default:
+		}
+		<-s.gate
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, scriptedCall{endpoint, accessToken.Reveal()})
@@ -78,6 +87,28 @@ func TestRefusedAccessToken(t *testing.T) {
 	require.Len(t, spapi.calls, 3)
 }
 
+func (h *harness) restrictedError(read issuer.RestrictedRead) error {
+	_, err := h.Restricted(h.context(), read)
+	return err
+}
+
+// That there is no slot is not Amazon's failure: nothing is held against the account.
+func TestNoSlotForARestrictedToken(t *testing.T) {
+	t.Parallel()
+	h, spapi := scripted(t)
+	h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.RequestTimeout, c.MaxConcurrentExchanges = time.Second, 1 })
+	h.token("acme")
+	spapi.held, spapi.gate = make(chan struct{}, 1), make(chan struct{})
+	hung := h.reading(shipping("acme"))
+	<-spapi.held
+	err := h.restrictedError(document("1"))
+	require.Equal(t, fault.Unavailable, fault.KindOf(err))
+	require.ErrorContains(t, err, "no slot")
+	close(spapi.gate)
+	require.NoError(t, (<-hung).err)
+	require.NoError(t, h.restrictedError(document("2")))
+}
+
 // A denial may pass: a token that is still good is served meanwhile, and nothing
 // else of the account is held up.
 func TestDeniedAccess(t *testing.T) {
@@ -111,6 +142,7 @@ func TestUnreachableSellingPartnerAPI(t *testing.T) {
 		require.Equal(t, fault.Unavailable, fault.KindOf(err))
 	}
 	require.Len(t, spapi.calls, 1)
+	require.Equal(t, "acme", fault.Of(h.restrictedError(document("4"))).Account)
 	_, err := h.Restricted(h.context(), shipping("other"))
 	require.Equal(t, fault.Unavailable, fault.KindOf(err))
 	require.Len(t, spapi.calls, 2)

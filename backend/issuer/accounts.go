@@ -110,6 +110,7 @@ func (i *Issuer) DeleteAccount(ctx context.Context, account string) error {
 		defer rec.mu.Unlock()
 		rec.supersede()
 		i.sweep(rec)
+		i.forgive(account)
 		i.eachOf(account, func(rec *record) {
 			rec.supersede()
 			i.sweep(rec)
@@ -192,6 +193,9 @@ func (i *Issuer) accountChanged(account *store.Account, minted *token, sameToken
 		}
 		rec.readAgain()
 	})
+	if !sameToken {
+		i.forgive(account.Name)
+	}
 	if _, known := i.records.Load(account.Name); !known && minted == nil {
 		return // the first reader reads it from storage
 	}

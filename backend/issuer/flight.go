@@ -35,7 +35,7 @@ func (i *Issuer) join(rec *record, minTTL time.Duration, fresh *token) (*flight,
 // record's mu.
 func (i *Issuer) start(rec *record, f *flight) (*flight, error) {
 	if !i.spawn(func() { i.run(rec, f) }) {
-		return nil, fault.New(fault.Unavailable, "the plugin is shutting down")
+		return nil, errClosing()
 	}
 	return rec.begin(f), nil
 }
@@ -53,11 +53,13 @@ func (i *Issuer) enter() (leave func(), err error) {
 	i.gate.Lock()
 	defer i.gate.Unlock()
 	if i.closed {
-		return nil, fault.New(fault.Unavailable, "the plugin is shutting down")
+		return nil, errClosing()
 	}
 	i.flights.Add(1)
 	return i.flights.Done, nil
 }
+
+func errClosing() error { return fault.New(fault.Unavailable, "the plugin is shutting down") }
 
 // spawn runs what outlives the request that asked for it; false when closing.
 func (i *Issuer) spawn(run func()) bool {
@@ -176,7 +178,7 @@ func (i *Issuer) remember(rec *record, err error, account *store.Account, s *set
 	}
 	failed := fault.Of(err)
 	switch failed.Kind {
-	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidResources, fault.RateLimited, fault.Unavailable, fault.BadAnswer, fault.Unsaved:
+	case fault.InvalidGrant, fault.UnauthorizedClient, fault.InvalidScope, fault.InvalidResources, fault.AccessDenied, fault.AccessTokenRefused, fault.RateLimited, fault.Unavailable, fault.BadAnswer, fault.Unsaved:
 	default:
 		return nil
 	}
@@ -231,7 +233,7 @@ func (i *Issuer) land(rec *record, f *flight, out outcome) {
 		next.failure = out.failure
 	}
 	rec.current.Store(&next)
-	if !rec.isAccounts() && next.token == nil && next.failure == nil && rec.retired == nil {
+	if isAside(out.err) && next.token == nil && next.failure == nil && rec.retired == nil {
 		i.sweep(rec) // nothing came of it
 	}
 }

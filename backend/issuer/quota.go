@@ -24,7 +24,14 @@ type quota struct {
 	gone    bool      // no longer in the map
 	full    time.Time // when the bucket is full again
 	aloft   int       // flights of the account
+	paused  pause     // what Amazon asked for
 	failure *failure  // of the last call, whatever it asked for
+}
+
+// pause is how long nothing is to be asked of an endpoint.
+type pause struct {
+	until    time.Time
+	endpoint string
 }
 
 // enterQuota returns the quota of an account for a flight, which has to leave it;
@@ -59,11 +66,11 @@ const fullAfter = sellingpartner.RestrictedBurst * sellingpartner.RestrictedEver
 
 // take takes a place in the line, if its turn comes within patience, and returns
 // when that is.
-func (q *quota) take(now func() time.Time, patience time.Duration) (wait time.Duration, ok bool) {
+func (q *quota) take(o *order, now func() time.Time, patience time.Duration) (wait time.Duration, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := now()
-	wait = q.waitAt(at)
+	wait = q.waitAt(o, at)
 	if wait > patience {
 		return wait, false
 	}
@@ -72,14 +79,25 @@ func (q *quota) take(now func() time.Time, patience time.Duration) (wait time.Du
 }
 
 // wait is how long the next in line would wait.
-func (q *quota) wait(now time.Time) time.Duration {
+func (q *quota) wait(o *order, now time.Time) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waitAt(now)
+	return q.waitAt(o, now)
 }
 
-func (q *quota) waitAt(now time.Time) time.Duration {
-	return max(latest(q.full, now).Add(sellingpartner.RestrictedEvery-fullAfter).Sub(now), 0)
+func (q *quota) waitAt(o *order, now time.Time) time.Duration {
+	turn := latest(q.full, now).Add(sellingpartner.RestrictedEvery - fullAfter)
+	if q.paused.endpoint == o.endpoint() {
+		turn = latest(turn, q.paused.until)
+	}
+	return max(turn.Sub(now), 0)
+}
+
+// isPaused reports whether Amazon has asked to wait until later.
+func (q *quota) isPaused(o *order, now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.paused.endpoint == o.endpoint() && now.Before(q.paused.until)
 }
 
 // giveBack returns a place that was not used. Those behind it keep theirs.
@@ -96,11 +114,15 @@ func (q *quota) charge(now time.Time) {
 	q.full = latest(q.full, now).Add(sellingpartner.RestrictedEvery)
 }
 
-// exhaust empties the bucket, where Amazon says that it is, for as long as it asks.
-func (q *quota) exhaust(now time.Time, retryAfter time.Duration) {
+// exhaust empties the bucket, where Amazon says that it is, and keeps to what Amazon
+// asks for.
+func (q *quota) exhaust(now time.Time, retryAfter time.Duration, endpoint string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.full = latest(q.full, now.Add(max(retryAfter, sellingpartner.RestrictedEvery)+fullAfter-sellingpartner.RestrictedEvery))
+	q.full = latest(q.full, now.Add(fullAfter))
+	if until := now.Add(retryAfter); q.paused.endpoint != endpoint || until.After(q.paused.until) {
+		q.paused = pause{until, endpoint}
+	}
 }
 
 // failureOf is the failure that keeps Amazon from being asked of the account, as the
@@ -108,22 +130,41 @@ func (q *quota) exhaust(now time.Time, retryAfter time.Duration) {
 func (q *quota) failureOf(o *order, now time.Time) *failure {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.failure == nil || q.failure.endpoint != o.endpoint() {
+		return nil
+	}
 	s := state{account: &o.account.Profile, failure: q.failure}
 	return s.failureAt(o.settings, now)
 }
 
-// remember notes how a call ended; nil if well.
-func (q *quota) remember(failure *failure) {
+func (q *quota) succeed() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.failure = failure
+	q.failure = nil
 }
 
-// last is the failure of the call before, if any.
-func (q *quota) last() *failure {
+// fail notes a failure. Calls that were under way together count as one.
+func (q *quota) fail(began time.Time, failed func(count int) *failure) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.failure
+	count := 1
+	if before := q.failure; before != nil {
+		if began.Before(before.until) {
+			return
+		}
+		count = before.count + 1
+	}
+	q.failure = failed(count)
+}
+
+// forgive forgets what was about the account as it was before.
+func (i *Issuer) forgive(account string) {
+	if known, ok := i.quotas.Load(account); ok {
+		q := known.(*quota)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.paused, q.failure = pause{}, nil
+	}
 }
 
 // tidyQuotas forgets those that are full, as one that is not known is.
@@ -132,7 +173,7 @@ func (i *Issuer) tidyQuotas(now time.Time) {
 		q := known.(*quota)
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		if q.aloft == 0 && !now.Before(q.full) && (q.failure == nil || !now.Before(q.failure.until.Add(maxBackoff))) {
+		if q.aloft == 0 && !now.Before(q.full) && !now.Before(q.paused.until) && (q.failure == nil || !now.Before(q.failure.until.Add(maxBackoff))) {
 			q.gone = true
 			i.quotas.CompareAndDelete(account, known)
 		}
@@ -140,12 +181,30 @@ func (i *Issuer) tidyQuotas(now time.Time) {
 	})
 }
 
-// limited says that no place in the line is free in time.
-func limited(account string, wait time.Duration) *fault.Error {
-	return &fault.Error{
-		Kind: fault.RateLimited, Account: account, RetryAfter: wait,
+// refuseTurn says that no place in the line is free in time.
+func (i *Issuer) refuseTurn(o *order, wait time.Duration) error {
+	limited := &fault.Error{
+		Kind: fault.RateLimited, Account: o.account.Name, RetryAfter: wait,
 		Message: fmt.Sprintf("Amazon gives one restricted data token a second of an account, beyond %d at once, and the next is free in %s only", sellingpartner.RestrictedBurst, wait.Round(time.Second/10)),
 	}
+	if o.ahead {
+		return i.putOff(o, wait, limited)
+	}
+	return &aside{err: limited, turn: true} // another read may have more luck
+}
+
+// putOff has a token renewed later that is still good. Its readers hear nothing of
+// it.
+func (i *Issuer) putOff(o *order, wait time.Duration, why *fault.Error) error {
+	return &aside{err: why, failure: &failure{
+		err: why, until: i.now().Add(max(wait, firstBackoff)), aheadOnly: true,
+		accountGeneration: o.account.Generation, configGeneration: o.settings.generation,
+	}}
+}
+
+// endpoint is where the order's account is called.
+func (o *order) endpoint() string {
+	return o.settings.endpointOf(o.settings.regionOf(&o.account.Profile))
 }
 
 func latest(a, b time.Time) time.Time {

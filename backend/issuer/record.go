@@ -67,6 +67,7 @@ type failure struct {
 	err               *fault.Error
 	until             time.Time // no exchange before
 	count             int       // in a row
+	endpoint          string    // that was asked; empty: does not matter
 	aheadOnly         bool      // it keeps from renewals ahead of need only
 	accountGeneration string
 	configGeneration  string

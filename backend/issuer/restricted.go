@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
@@ -81,14 +80,14 @@ func (i *Issuer) restrictedBy(ctx context.Context, role *role, read RestrictedRe
 // nothing is known of, while the account's rate is exhausted for longer than a
 // reader waits.
 func (i *Issuer) refuseBeyondRate(key derivedKey) error {
-	settings := i.settings.Load()
-	if _, known := i.derivations.Load(key); known || settings == nil {
-		return nil
+	settings, access := i.settings.Load(), i.Cached(key.account, 0)
+	q, limits := i.quotas.Load(key.account)
+	if _, asked := i.derivations.Load(key); asked || !limits || settings == nil || access == nil {
+		return nil // which a flight finds out
 	}
-	if known, ok := i.quotas.Load(key.account); ok {
-		if wait := known.(*quota).wait(i.now()); wait > settings.timeout {
-			return limited(key.account, wait)
-		}
+	o := &order{settings: settings, account: &store.Account{Name: key.account, Profile: *access.Account}}
+	if wait := q.(*quota).wait(o, i.now()); wait > settings.timeout {
+		return i.refuseTurn(o, wait)
 	}
 	return nil
 }
@@ -134,23 +133,25 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 	if o.release != nil {
 		o.release() // what comes first takes one itself, or waits
 	}
-	account := o.account.Name
-	q := i.enterQuota(account)
+	q := i.enterQuota(o.account.Name)
 	if q == nil {
-		return nil, credential.Secret{}, &aside{err: limited(account, maxAloft*sellingpartner.RestrictedEvery)}
+		return nil, credential.Secret{}, i.refuseTurn(o, maxAloft*sellingpartner.RestrictedEvery)
 	}
 	defer q.leave()
-	if known := q.failureOf(o, i.now()); known != nil {
-		return nil, credential.Secret{}, &aside{known.err, known}
+	if err := q.failureOf(o, i.now()).aside(); err != nil {
+		return nil, credential.Secret{}, err
+	}
+	if _, err := i.accessFor(ctx, o); err != nil {
+		return nil, credential.Secret{}, err // without which it need not stand in line
 	}
 	until := i.now().Add(o.settings.timeout)
 	var minted *token
 	var err error
 	for range maxAsks {
-		again := err
+		before := err
 		minted, err = s.askInTurn(ctx, i, o, q, until)
-		if again != nil && isAside(err) {
-			err = again // Amazon's own words
+		if isKind(before, fault.RateLimited) && isTurnRefused(err) && !o.ahead {
+			return nil, credential.Secret{}, before // Amazon's own words
 		}
 		if !isKind(err, fault.RateLimited) && !isKind(err, fault.AccessTokenRefused) || isAside(err) {
 			break
@@ -161,34 +162,34 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 
 // askInTurn calls Amazon when the rate allows it, before until, and there is a slot.
 func (s restrictedSource) askInTurn(ctx context.Context, i *Issuer, o *order, q *quota, until time.Time) (*token, error) {
-	if _, err := i.accessFor(ctx, o); err != nil {
-		return nil, err // without which it need not stand in line
-	}
 	if err := i.awaitTurn(ctx, o, q, until); err != nil {
 		return nil, err
 	}
 	access, err := i.accessFor(ctx, o)
+	if err == nil {
+		err = q.failureOf(o, i.now()).aside() // of those who came first
+	}
 	if err != nil {
 		q.giveBack()
 		return nil, err
 	}
 	var minted *token
-	sent := false
+	var began time.Time
 	err = i.call(ctx, o.settings, func(ctx context.Context) (err error) {
 		if o.superseded() {
 			return errSuperseded()
 		}
-		sent = true
+		began = i.now()
 		minted, err = s.ask(ctx, i, o, q, access)
 		return err
 	})
 	if err != nil {
 		err = fault.Of(err).OfAccount(o.account.Name)
 	}
-	if sent {
-		i.noteCall(o, q, access, err)
-	} else {
+	if began.IsZero() {
 		q.giveBack()
+	} else {
+		i.noteCall(o, q, access, began, err)
 	}
 	return minted, err
 }
@@ -208,18 +209,24 @@ func (s restrictedSource) ask(ctx context.Context, i *Issuer, o *order, q *quota
 }
 
 // accessFor is an access token of the account as the order has it, from storage:
-// memory may still have it as it was before a change.
+// memory may still have it as it was before a change. Ahead of need it is one that is
+// in memory: whoever waits for an exchange keeps the renewals of other accounts.
 func (i *Issuer) accessFor(ctx context.Context, o *order) (*Issued, error) {
 	const looks = 2
 	name := o.account.Name
 	for range looks {
-		access, err := i.Token(ctx, name, 0)
+		if o.superseded() {
+			return nil, errSuperseded()
+		}
+		access, err := i.Cached(name, 0), error(nil)
+		if access == nil && o.ahead {
+			return nil, i.renewAccessFirst(o)
+		}
+		if access == nil {
+			access, err = i.Token(ctx, name, 0)
+		}
 		if err != nil {
-			before := &aside{err: err}
-			if known, ok := i.records.Load(name); ok {
-				before.failure = known.(*record).state().failure // it is remembered here as long as there
-			}
-			return nil, before
+			return nil, i.asideOfAccess(name, err)
 		}
 		if access.Account.Generation == o.account.Generation {
 			return access, nil
@@ -229,84 +236,84 @@ func (i *Issuer) accessFor(ctx context.Context, o *order) (*Issued, error) {
 	return nil, &aside{err: &fault.Error{Kind: fault.Unavailable, Account: name, Message: "the account is being changed"}}
 }
 
+// renewAccessFirst has the access token renewed, and what is made of it later.
+func (i *Issuer) renewAccessFirst(o *order) error {
+	rec := i.record(o.account.Name)
+	held := rec.state()
+	held.account = &o.account.Profile
+	if err := held.failureAt(o.settings, i.now()).aside(); err != nil {
+		return err
+	}
+	i.renew(rec, 0)
+	return i.putOff(o, firstBackoff, fault.New(fault.Unavailable, "the access token is renewed first"))
+}
+
+// asideOfAccess is a failure to get an access token, which is remembered as long as
+// that of the account is.
+func (i *Issuer) asideOfAccess(account string, err error) error {
+	found := &aside{err: err}
+	if known, ok := i.records.Load(account); ok && !isKind(err, fault.Unsaved) { // which ends by itself
+		found.failure = known.(*record).state().failure
+	}
+	return found
+}
+
 // awaitTurn waits until Amazon may be asked for a restricted data token of an
 // account. It has no slot while it waits, and does not wait ahead of need: the
 // renewals of other accounts would wait, too.
 func (i *Issuer) awaitTurn(ctx context.Context, o *order, q *quota, until time.Time) error {
-	account, patience := o.account.Name, until.Sub(i.now())
-	if o.ahead {
-		patience = 0
+	for {
+		patience := max(until.Sub(i.now()), 0)
+		if o.ahead {
+			patience = 0
+		}
+		wait, ok := q.take(o, i.now, patience)
+		switch {
+		case !ok:
+			return i.refuseTurn(o, wait)
+		case wait == 0:
+			return nil
+		}
+		select {
+		case <-i.after(wait):
+		case <-o.abandoned:
+			q.giveBack()
+			return errSuperseded()
+		case <-ctx.Done():
+			q.giveBack()
+			return errClosing()
+		}
+		if !q.isPaused(o, i.now()) {
+			return nil
+		}
+		q.giveBack() // Amazon has asked to wait longer meanwhile
 	}
-	wait, ok := q.take(i.now, patience)
-	switch {
-	case !ok && o.ahead:
-		err := limited(account, wait)
-		return &aside{err, &failure{
-			err: err, until: i.now().Add(max(wait, firstBackoff)), aheadOnly: true,
-			accountGeneration: o.account.Generation, configGeneration: o.settings.generation,
-		}}
-	case !ok:
-		return &aside{err: limited(account, wait)} // another read may have more luck
-	case wait == 0:
-		return nil
-	}
-	select {
-	case <-i.after(wait):
-		return nil
-	case <-o.abandoned:
-	case <-ctx.Done():
-	}
-	q.giveBack()
-	return errSuperseded()
 }
 
 // noteCall draws from a call what counts for all restricted data tokens of the
 // account.
-func (i *Issuer) noteCall(o *order, q *quota, access *Issued, err error) {
+func (i *Issuer) noteCall(o *order, q *quota, access *Issued, began time.Time, err error) {
 	if err == nil {
-		q.remember(nil)
+		q.succeed()
 		return
 	}
 	failed, now := fault.Of(err), i.now()
 	switch failed.Kind {
 	case fault.RateLimited:
-		q.exhaust(now, failed.RetryAfter)
+		q.exhaust(now, failed.RetryAfter, access.Endpoint)
 	case fault.AccessTokenRefused:
 		i.Retire(o.account.Name, access.AccessToken)
 	case fault.Unavailable: // whatever was asked for
-		count := 1
-		if before := q.last(); before != nil && before.accountGeneration == o.account.Generation {
-			count = before.count + 1
-		}
-		q.remember(&failure{
-			err: failed, count: count, until: now.Add(backoff(failed, count, i.jitter())),
-			accountGeneration: o.account.Generation, configGeneration: o.settings.generation,
+		q.fail(began, func(count int) *failure {
+			return &failure{
+				err: failed, count: count, until: now.Add(backoff(failed, count, i.jitter())), endpoint: access.Endpoint,
+				accountGeneration: o.account.Generation, configGeneration: o.settings.generation,
+			}
 		})
 	}
 }
 
 func (restrictedSource) failed() string { return "no restricted data token of an account" }
-
-// aside is a failure that is not of the call it was for, but of what comes before:
-// it is logged where it was found. failure, if not nil, is what is remembered of it.
-type aside struct {
-	err     error
-	failure *failure
-}
-
-func (e *aside) Error() string { return e.err.Error() }
-func (e *aside) Unwrap() error { return e.err }
-
-// isAheadOnly reports whether a renewal gave up what a reader may still have.
-func isAheadOnly(err error) bool {
-	before, ok := errors.AsType[*aside](err)
-	return ok && before.failure != nil && before.failure.aheadOnly
-}
-
-func isAside(err error) bool {
-	_, ok := errors.AsType[*aside](err)
-	return ok
-}
 
 // makeRoom keeps memory bounded: where there are too many tokens, the one that
 // expires first goes. It fails if all are being asked for.

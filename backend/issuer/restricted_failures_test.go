@@ -106,7 +106,35 @@ func TestNoSlotForARestrictedToken(t *testing.T) {
 	require.ErrorContains(t, err, "no slot")
 	close(spapi.gate)
 	require.NoError(t, (<-hung).err)
-	require.NoError(t, h.restrictedError(document("2")))
+	waited := h.noteWaits()
+	for n := range 9 {
+		require.NoError(t, h.restrictedError(document(strconv.Itoa(n+2))))
+	}
+	require.Empty(t, *waited, "nor did it take a place in the line")
+}
+
+// Whoever finds no access token any more, when its turn comes, gives its place back.
+func TestAccessTokenThatIsGoneAfterAWait(t *testing.T) {
+	t.Parallel()
+	h := newRestrictedHarness(t)
+	for n := range 10 {
+		h.restricted(document(strconv.Itoa(n)))
+	}
+	waiting, gate := make(chan time.Duration, 1), make(chan time.Time)
+	h.after = func(d time.Duration) <-chan time.Time {
+		waiting <- d
+		return gate
+	}
+	done := h.reading(document("a"))
+	require.Equal(t, time.Second, <-waiting)
+	h.Retire("acme", h.token("acme").AccessToken)
+	h.amazon.RevokeAuthorization("acme")
+	close(gate)
+	require.Equal(t, fault.InvalidGrant, fault.KindOf((<-done).err))
+	h.authorize("acme")
+	waited := h.noteWaits()
+	h.restricted(document("b"))
+	require.Equal(t, []time.Duration{time.Second}, *waited)
 }
 
 // A denial may pass: a token that is still good is served meanwhile, and nothing
@@ -235,7 +263,6 @@ func TestFailureOfTheAccessTokenIsRemembered(t *testing.T) {
 	calls = h.storage.calls.Load()
 	for range 10 {
 		due, _ := h.restricted(document("1"))
-		require.Equal(t, fault.Unavailable, due.Failure.Kind, "the reader is told")
 		require.False(t, due.Stale)
 	}
 	h.Settle()

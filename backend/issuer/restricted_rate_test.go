@@ -64,6 +64,7 @@ func TestReadersBeyondTheRate(t *testing.T) {
 	require.Equal(t, fault.RateLimited, failed.Kind)
 	require.Equal(t, 3*time.Second, failed.RetryAfter)
 	require.Contains(t, failed.Error(), "3s")
+	h.restricted(document("1")) // which is in memory
 	require.Equal(t, 10, h.amazon.RestrictedCalls("acme"))
 	h.authorize("other")
 	h.token("other") // the only slot is free

@@ -116,6 +116,7 @@ func TestManyReadersOfARestrictedToken(t *testing.T) {
 	}
 	require.Equal(t, 1, h.amazon.RestrictedCalls("acme"))
 	require.Equal(t, 1, h.amazon.Exchanges("acme"))
+	require.Equal(t, 1, h.Derivations())
 }
 
 func TestCachedRestrictedTokensCallNobody(t *testing.T) {

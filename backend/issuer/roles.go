@@ -98,7 +98,7 @@ func (i *Issuer) role(ctx context.Context, name string) (*role, error) {
 	i.roles.mu.Lock()
 	epoch := i.roles.epoch
 	i.roles.mu.Unlock()
-	stored, err := i.store.Role(ctx, name)
+	stored, err := i.store.Role(context.WithoutCancel(ctx), name) // a reader that gives up is no failure of storage
 	if err != nil {
 		return nil, err
 	}

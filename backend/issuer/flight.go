@@ -187,7 +187,7 @@ func (i *Issuer) remember(rec *record, err error, account *store.Account, s *set
 		count = before.count + 1
 	}
 	return &failure{
-		err: failed, count: count, until: i.now().Add(backoff(failed, count, i.jitter())),
+		err: failed, count: count, until: i.now().Add(backoff(failed, count, i.jitter())), endpoint: rec.source.endpoint(account, s),
 		accountGeneration: account.Generation, configGeneration: s.generation,
 	}
 }

@@ -31,6 +31,8 @@ func (s grantlessSource) mint(ctx context.Context, i *Issuer, o *order) (*token,
 	return newToken(answer, o.account.Generation, o.settings), credential.Secret{}, nil
 }
 
+func (grantlessSource) endpoint(*store.Account, *settings) string { return "" }
+
 func (s grantlessSource) failed() string { return "no grantless token of scope " + s.scope }
 
 // Grantless returns a token of an LWA scope with at least minTTL left, or the

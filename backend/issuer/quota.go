@@ -130,9 +130,6 @@ func (q *quota) exhaust(now time.Time, retryAfter time.Duration, endpoint string
 func (q *quota) failureOf(o *order, now time.Time) *failure {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.failure == nil || q.failure.endpoint != o.endpoint() {
-		return nil
-	}
 	s := state{account: &o.account.Profile, failure: q.failure}
 	return s.failureAt(o.settings, now)
 }

@@ -77,7 +77,8 @@ type failure struct {
 // or nil.
 func (s *state) failureAt(set *settings, now time.Time) *failure {
 	f := s.failure
-	if f == nil || !now.Before(f.until) || f.accountGeneration != s.account.Generation || f.configGeneration != set.generation {
+	if f == nil || !now.Before(f.until) || f.accountGeneration != s.account.Generation || f.configGeneration != set.generation ||
+		(f.endpoint != "" && f.endpoint != set.endpointOf(set.regionOf(s.account))) {
 		return nil
 	}
 	return f

@@ -313,6 +313,10 @@ func (i *Issuer) noteCall(o *order, q *quota, access *Issued, began time.Time, e
 	}
 }
 
+func (restrictedSource) endpoint(account *store.Account, s *settings) string {
+	return s.endpointOf(s.regionOf(&account.Profile))
+}
+
 func (restrictedSource) failed() string { return "no restricted data token of an account" }
 
 // makeRoom keeps memory bounded: where there are too many tokens, the one that

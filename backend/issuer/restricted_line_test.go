@@ -124,13 +124,13 @@ func TestLineInAnOutage(t *testing.T) {
 func TestFailuresAreOfAnEndpointAndAnAccount(t *testing.T) {
 	t.Parallel()
 	limited := &fault.Error{Kind: fault.RateLimited, Message: "slow down", RetryAfter: time.Hour}
-	for _, said := range []*fault.Error{limited, fault.New(fault.Unavailable, "down")} {
+	for _, said := range []*fault.Error{limited, fault.New(fault.Unavailable, "down"), fault.New(fault.InvalidResources, "no")} {
 		h, spapi := scripted(t, said)
 		require.Error(t, h.restrictedError(shipping("acme")))
-		require.Error(t, h.restrictedError(document("1")))
 		h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.SPAPIEndpoint, c.Sandbox = "", true })
 		require.NoError(t, h.restrictedError(document("2")))
-		require.Len(t, spapi.calls, 2)
+		require.NoError(t, h.restrictedError(shipping("acme")))
+		require.Len(t, spapi.calls, 3)
 
 		h, spapi = scripted(t, said)
 		require.Error(t, h.restrictedError(shipping("acme")))

@@ -20,6 +20,8 @@ type source interface {
 	// mint asks Amazon for a token. changed is the refresh token that Amazon
 	// returned, if it is another one.
 	mint(ctx context.Context, i *Issuer, o *order) (minted *token, changed credential.Secret, err error)
+	// endpoint is the SP-API that is asked; empty if none is.
+	endpoint(account *store.Account, s *settings) string
 	// failed is what the log says of a mint that failed.
 	failed() string
 }
@@ -41,6 +43,8 @@ func (refreshSource) mint(ctx context.Context, i *Issuer, o *order) (*token, cre
 	i.logger.Debug("exchanged the refresh token of an account", "account", o.account.Name, "expires_at", answer.ExpiresAt.UTC().Format(time.RFC3339), "request_id", answer.RequestID)
 	return newToken(answer, o.account.Generation, o.settings), answer.RefreshToken, nil
 }
+
+func (refreshSource) endpoint(*store.Account, *settings) string { return "" }
 
 func (refreshSource) failed() string { return "the exchange of an account's refresh token failed" }
 

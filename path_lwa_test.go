@@ -101,6 +101,7 @@ func TestEchoOfTheRefreshToken(t *testing.T) {
 			var answer map[string]any
 			require.NoError(t, json.Unmarshal([]byte(body), &answer))
 			require.Equal(t, submitted, answer["refresh_token"])
+			require.NotContains(t, body, `\u003c`, "no more than has to be is escaped")
 		}
 	}
 	for _, submitted := range []any{nil, "", 7, []any{"a"}, map[string]any{"a": "b"}, true} {
@@ -175,6 +176,8 @@ func TestRefusalsOfLoginWithAmazon(t *testing.T) {
 	} {
 		require.Contains(t, m.refusedAs(400, c.code, update, c.path, c.data), c.text, "%s %.100v", c.path, c.data)
 	}
+	m.exchange("lwa/token/acme", refresh)
+	m.refusedAs(400, "invalid_request", update, "lwa/token/acme", refreshGrant(strings.Repeat("x", 64<<10)))
 	for _, path := range []string{"lwa/token/acme/", "lwa/grantless/notifications/"} { // as Vault sends a LIST
 		require.Contains(t, m.refusedAs(400, "invalid_request", logical.ListOperation, path, nil), "POST")
 	}

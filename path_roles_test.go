@@ -143,6 +143,7 @@ func TestRoleWarnings(t *testing.T) {
 		"nothing":                  {map[string]any{"restricted_resources": []any{resource("GET", "/orders/v0/orders", "buyerInfo", "shippingAddress", "buyerTaxInformation")}}, nil},
 		"50 generic ones":          {map[string]any{"restricted_resources": generic}, nil},
 		"11 specific ones":         {map[string]any{"restricted_resources": specific}, []string{"11 resources"}},
+		"11 with a parameter":      {map[string]any{"restricted_resources": append(generic[:10:10], resource("GET", "/orders/v0/orders/{id}/address")), "path_parameters": "id"}, []string{"11 resources"}},
 		"10 specific ones":         {map[string]any{"restricted_resources": specific[:10]}, nil},
 		"unknown path":             {map[string]any{"restricted_resources": []any{resource("GET", "/orders/v9/orders")}}, []string{"/orders/v9/orders is no path"}},
 		"another method":           {map[string]any{"restricted_resources": []any{resource("POST", "/orders/v0/orders")}}, []string{"method POST, but with GET"}},

@@ -72,8 +72,5 @@ func (b *backend) revokeRestrictedToken(_ context.Context, req *logical.Request,
 // leasedToken is the token of the lease that is revoked; zero if there is none.
 func leasedToken(req *logical.Request, name string) credential.Secret {
 	token, _ := req.Data[name].(string)
-	if req.Secret == nil {
-		token = ""
-	}
 	return credential.New(token)
 }

@@ -6,6 +6,9 @@ package sellingpartner_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -156,6 +159,21 @@ func TestFaultsOfTheTokensAPI(t *testing.T) {
 			require.NotNil(t, err)
 			require.Equal(t, want.kind, err.Kind, err)
 		})
+	}
+}
+
+// What cannot travel in a header is no token.
+func TestUnusableRestrictedDataTokens(t *testing.T) {
+	t.Parallel()
+	f := newTokenFixture(t)
+	for _, token := range []string{"a b", `a\n`, "ä", strings.Repeat("a", 64<<10+1)} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"restrictedDataToken":"`+token+`","expiresIn":3600}`)
+		}))
+		_, err := f.client.RestrictedDataToken(t.Context(), server.URL, f.accessToken, addresses(), func() {})
+		server.Close()
+		require.Equal(t, fault.BadAnswer, fault.KindOf(err))
+		require.ErrorContains(t, err, "restrictedDataToken is missing or not a token")
 	}
 }
 

@@ -134,6 +134,7 @@ func TestRestrictedErrors(t *testing.T) {
 	require.Contains(t, text, "vault read spapi/roles/documents")
 	require.Contains(t, text, `account "acme"`)
 
+	before := m.stored()
 	for kind, status := range map[amazontest.FaultKind]int{
 		amazontest.FaultServerError: 503, amazontest.FaultThrottled: 429, amazontest.FaultOKNotJSON: 502, amazontest.FaultForbidden: 400,
 		amazontest.FaultNoAccessToken: 502, amazontest.FaultRedirect: 502,
@@ -143,6 +144,7 @@ func TestRestrictedErrors(t *testing.T) {
 		text := m.refused(status, logical.ReadOperation, "restricted/documents/acme", map[string]any{"path_parameters": "reportDocumentId=" + strings.ReplaceAll(string(kind), "_", "-")})
 		require.Contains(t, text, `account "acme"`)
 	}
+	require.Equal(t, before, m.stored(), "nothing that Amazon says of them changes what is stored")
 	m.amazon.ClearFaults()
 	m.ok(logical.PatchOperation, "accounts/acme", map[string]any{"enabled": false})
 	m.refused(http.StatusForbidden, logical.ReadOperation, "restricted/shipping/acme", nil)

@@ -110,7 +110,6 @@ func (i *Issuer) DeleteAccount(ctx context.Context, account string) error {
 		defer rec.mu.Unlock()
 		rec.supersede()
 		i.sweep(rec)
-		i.forgive(account)
 		i.eachOf(account, func(rec *record) {
 			rec.supersede()
 			i.sweep(rec)

@@ -48,6 +48,31 @@ func TestQuotaKeepsItsRate(t *testing.T) {
 	require.Equal(t, time.Duration(0), q.wait(o, now.Add(4*time.Second)))
 }
 
+// Only what nobody uses, and what says nothing, is forgotten.
+func TestTidyQuotas(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+	for name, q := range map[string]*quota{
+		"in use": {aloft: 1}, "not full": {full: now.Add(time.Second)}, "failed": {failure: &failure{until: now}}, "paused": {paused: pause{until: now.Add(time.Second)}},
+	} {
+		i := &Issuer{}
+		i.quotas.Store("acme", q)
+		i.tidyQuotas(now)
+		_, known := i.quotas.Load("acme")
+		require.True(t, known, name)
+		q.aloft = 0
+		i.tidyQuotas(now.Add(time.Hour))
+		_, known = i.quotas.Load("acme")
+		require.False(t, known, name)
+		require.NotSame(t, q, i.enterQuota("acme"))
+	}
+}
+
+func TestFill(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "/orderId/1/{other}/a", fill("/orderId/{orderId}/{other}/a", map[string]string{"orderId": "1", "a": "2"}))
+}
+
 func TestQuota(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)

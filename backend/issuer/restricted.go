@@ -150,7 +150,7 @@ func (s restrictedSource) mint(ctx context.Context, i *Issuer, o *order) (*token
 	for range maxAsks {
 		before := err
 		minted, err = s.askInTurn(ctx, i, o, q, until)
-		if isKind(before, fault.RateLimited) && isTurnRefused(err) && !o.ahead {
+		if isKind(before, fault.RateLimited) && isTurnRefused(err) {
 			return nil, credential.Secret{}, before // Amazon's own words
 		}
 		if !isKind(err, fault.RateLimited) && !isKind(err, fault.AccessTokenRefused) || isAside(err) {

@@ -115,8 +115,21 @@ func TestAccountChangesAndRestrictedTokens(t *testing.T) {
 		"disabled": {func(h *harness) {
 			h.writeAccount(issuer.AccountChange{Name: "acme"}, func(a *store.Account) { a.Enabled = false })
 		}, false, fault.Disabled},
-		"deleted":        {func(h *harness) { require.NoError(h.t, h.DeleteAccount(h.t.Context(), "acme")) }, false, fault.UnknownAccount},
-		"invalidated":    {func(h *harness) { h.Invalidate("account/acme") }, true, 0},
+		"deleted":     {func(h *harness) { require.NoError(h.t, h.DeleteAccount(h.t.Context(), "acme")) }, false, fault.UnknownAccount},
+		"invalidated": {func(h *harness) { h.Invalidate("account/acme") }, true, 0},
+		"disabled elsewhere": {func(h *harness) {
+			require.NoError(h.t, h.store.UpdateAccount(h.t.Context(), "acme", func(a *store.Account) (*store.Account, error) {
+				a.Enabled, a.Generation = false, store.NewID()
+				return a, nil
+			}, func(*store.Account) {}))
+			h.Invalidate("account/acme")
+		}, false, fault.Disabled},
+		"another account": {func(h *harness) {
+			h.authorize("other")
+			h.restricted(shipping("other"))
+			h.authorize("other")
+			h.storage.Underlying().FailGet(true) // which reads of acme do not need
+		}, true, 0},
 		"config":         {func(h *harness) { h.writeConfig(issuer.ConfigChange{}, func(c *store.Config) { c.Region = "fe" }) }, false, 0},
 		"config deleted": {func(h *harness) { require.NoError(h.t, h.DeleteConfig(h.t.Context())) }, false, fault.NotConfigured},
 		"config's metadata": {func(h *harness) {

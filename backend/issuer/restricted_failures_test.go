@@ -269,6 +269,51 @@ func TestFailureOfTheAccessTokenIsRemembered(t *testing.T) {
 	require.Equal(t, calls, h.storage.calls.Load())
 }
 
+// What becomes of an access token says nothing new of the authorization.
+func TestRestrictedTokenOfARevokedAuthorization(t *testing.T) {
+	t.Parallel()
+	h := newRestrictedHarness(t)
+	h.token("acme")
+	h.amazon.RevokeAuthorization("acme")
+	h.clock.Advance(10 * time.Minute)
+	_, err := h.Token(h.context(), "acme", 55*time.Minute)
+	require.Equal(t, fault.InvalidGrant, fault.KindOf(err))
+	h.Settle()
+	h.restricted(shipping("acme")) // with the access token of before
+	h.Settle()
+	require.Equal(t, store.ReauthorizationRequired, h.state("acme").State)
+	h.start()
+	require.Equal(t, store.ReauthorizationRequired, h.state("acme").State)
+}
+
+// A restricted data token that is due hears what its access token fails with, and
+// has one renewed that is there.
+func TestRenewalNeedsAnAccessToken(t *testing.T) {
+	t.Parallel()
+	h := newRestrictedHarness(t)
+	h.token("acme")
+	h.clock.Advance(10 * time.Minute)
+	h.restricted(shipping("acme"))
+	h.clock.Advance(25 * time.Minute) // 25 minutes are left of the access token, 35 of the other
+	h.restricted(shipping("acme"))
+	h.Settle()
+	require.Equal(t, 2, h.amazon.Exchanges("acme"))
+	h.clock.Advance(1001 * time.Millisecond)
+	h.restricted(shipping("acme"))
+	h.Settle()
+	require.Equal(t, 2, h.amazon.RestrictedCalls("acme"))
+
+	h.clock.Advance(25 * time.Minute)
+	h.amazon.SetFault(amazontest.Fault{Kind: amazontest.FaultServerError})
+	h.Retire("acme", h.token("acme").AccessToken)
+	require.Equal(t, fault.Unavailable, h.failure("acme").Kind)
+	h.restricted(shipping("acme"))
+	h.Settle()
+	due, _ := h.restricted(shipping("acme"))
+	require.Equal(t, fault.Unavailable, due.Failure.Kind)
+	require.False(t, due.Stale)
+}
+
 // A token is good for the SP-API that gave it.
 func TestAnotherEndpoint(t *testing.T) {
 	t.Parallel()

@@ -47,6 +47,20 @@ func TestDeniedAccessIsRemembered(t *testing.T) {
 	}
 }
 
+// Who comes in an outage does not stand in the line.
+func TestNoLineInAnOutage(t *testing.T) {
+	t.Parallel()
+	h, spapi := scripted(t)
+	for n := range 9 {
+		require.NoError(t, h.restrictedError(document(strconv.Itoa(n))))
+	}
+	spapi.script = []*fault.Error{fault.New(fault.Unavailable, "down")}
+	require.Error(t, h.restrictedError(document("a")))
+	waited := h.noteWaits()
+	require.Equal(t, fault.Unavailable, fault.KindOf(h.restrictedError(document("b"))))
+	require.Empty(t, *waited)
+}
+
 // However long the access token took, who finds a place free takes it.
 func TestSlowAccessTokenAndTheRate(t *testing.T) {
 	t.Parallel()

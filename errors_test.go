@@ -139,9 +139,16 @@ func TestEndpointThatIsNoLongerAllowed(t *testing.T) {
 	closed, err := Factory(Options{AllowedEndpoints: &none, Now: m.clock.Now})(t.Context(), conf)
 	require.NoError(t, err)
 	m.backend = closed.(*backend)
-	requests := m.amazon.Requests()
-	require.Contains(t, m.badRequest(logical.ReadOperation, "token/acme", nil), "sp_api_endpoint")
+	requests := m.amazon.Requests() + m.amazon.SellingPartnerRequests()
+	for _, path := range []string{"token/acme", "grantless/notifications", "restricted/shipping/acme"} {
+		require.Contains(t, m.badRequest(logical.ReadOperation, path, nil), "sp_api_endpoint", path)
+	}
+	m.refusedAs(400, "invalid_request", logical.UpdateOperation, "lwa/token/acme", refreshGrant("acme"))
+	m.refusedAs(400, "invalid_request", logical.UpdateOperation, "lwa/grantless/notifications", credentialsGrant(""))
 	m.ok(logical.PatchOperation, "config", map[string]any{"sp_api_endpoint": nil})
 	require.Contains(t, m.badRequest(logical.ReadOperation, "token/acme", nil), "lwa_endpoint")
-	require.Equal(t, requests, m.amazon.Requests())
+	for _, path := range []string{"grantless/notifications", "restricted/shipping/acme"} {
+		require.Contains(t, m.badRequest(logical.ReadOperation, path, nil), "lwa_endpoint", path)
+	}
+	require.Equal(t, requests, m.amazon.Requests()+m.amazon.SellingPartnerRequests())
 }

@@ -162,6 +162,8 @@ func (f *fields) pathParameters(name string) map[string]string {
 	for _, parameter := range slices.Sorted(maps.Keys(values)) {
 		value := values[parameter]
 		switch {
+		case !parameterNameShape.MatchString(parameter): // which is not repeated
+			f.fail(name, "%s", "has a bad name; give name=value")
 		case len(value) > maxPathParameter || !parameterValueShape.MatchString(value):
 			f.fail(name, "%s must be 1 to %d letters, digits and . _ ~ : @ = + -", parameter, maxPathParameter)
 		case strings.Contains(value, "..") || value == ".":

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 	"github.com/stretchr/testify/require"
 
@@ -120,6 +121,10 @@ func TestRevokeDerivedTokens(t *testing.T) {
 	_, again = read("restricted/shipping/acme", "restricted_data_token")
 	require.NotEqual(t, secondToken, again)
 
+	for _, revoke := range []framework.OperationFunc{m.backend.revokeAccessToken, m.backend.revokeRestrictedToken} {
+		_, err := revoke(t.Context(), &logical.Request{Data: map[string]any{"access_token": "x", "restricted_data_token": "x"}}, nil)
+		require.NoError(t, err, "without a secret, too")
+	}
 	for _, broken := range []*logical.Request{
 		{Operation: logical.RevokeOperation, Secret: &logical.Secret{InternalData: map[string]any{"secret_type": secretTypeRestrictedDataToken}}},
 		{Operation: logical.RevokeOperation, Secret: &logical.Secret{InternalData: map[string]any{"secret_type": secretTypeAccessToken, "scope": 1}}, Data: map[string]any{"access_token": 7}},

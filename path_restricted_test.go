@@ -107,6 +107,8 @@ func TestPathParameters(t *testing.T) {
 	}
 	require.Contains(t, m.badRequest(logical.ReadOperation, "restricted/documents/acme", nil), "path_parameters=reportDocumentId=")
 	require.Contains(t, m.badRequest(logical.ReadOperation, "restricted/shipping/acme", map[string]any{"path_parameters": "orderId=1"}), "it takes none")
+	text := m.badRequest(logical.ReadOperation, "restricted/documents/acme", map[string]any{"path_parameters": map[string]any{"x\nforged": "a/b"}})
+	require.NotContains(t, text, "forged", "a name that is none is not repeated")
 	many := map[string]any{}
 	for n := range 11 {
 		many["p"+strings.Repeat("x", n)] = "1"

@@ -71,6 +71,9 @@ func (b *backend) revokeRestrictedToken(_ context.Context, req *logical.Request,
 
 // leasedToken is the token of the lease that is revoked; zero if there is none.
 func leasedToken(req *logical.Request, name string) credential.Secret {
+	if req.Secret == nil {
+		return credential.Secret{}
+	}
 	token, _ := req.Data[name].(string)
 	return credential.New(token)
 }
